@@ -1,0 +1,155 @@
+"""The Python API: `vl3.load(model)` gives an Assistant to ask.
+
+assistant = vl3.load("DAMO-NLP-SG/VideoLLaMA3-2B")
+print(assistant.ask("clip.mp4", "What happens at the end?"))
+"""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from vl3.chat import Message, question
+from vl3.config import GenerationConfig
+from vl3.errors import UserError
+from vl3.generate.answer import Answer, AnswerStream, Job
+from vl3.generate.devices import pick_device, pick_dtype
+from vl3.generate.engine import Engine
+from vl3.generate.options import Options, settings
+from vl3.generate.prepare import Prepared, prepare
+from vl3.generate.text import TextStream
+from vl3.media import Decoder, FetchLimits
+from vl3.model import KVCache
+from vl3.processing import Processor
+from vl3.weights import Checkpoint, load_checkpoint
+
+
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    limits: FetchLimits | None = None,
+    time_limit_s: float = 120.0,
+    on_stage: Callable[[str], None] | None = None,
+) -> "Assistant":
+    """Loads a checkpoint (hub id or folder, any layout) for inference.
+
+    device: "auto" takes CUDA where there is one. dtype: "auto" keeps the stored type, or float32 on a CPU that has no
+    bfloat16 arithmetic; else "float32", "bfloat16" or "float16". limits: what may be fetched; time_limit_s: the most
+    seconds for opening or decoding one medium. on_stage is told what is being done, for progress displays.
+    """
+    chosen = pick_device(device)
+    if on_stage is not None:
+        on_stage("loading the model")
+    checkpoint = load_checkpoint(str(model), dtype=pick_dtype(dtype, chosen), device=chosen, revision=revision)
+    return Assistant(checkpoint, Decoder(time_limit_s, limits or FetchLimits()), on_stage)
+
+
+class Assistant:
+    """A loaded model with everything that answering needs."""
+
+    def __init__(self, checkpoint: Checkpoint, decoder: Decoder, on_stage: Callable[[str], None] | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.decoder = decoder
+        self.engine = Engine(checkpoint.model, checkpoint.eos_token_ids)
+        self.processor = Processor(checkpoint.processor, checkpoint.tokenizer, checkpoint.config)
+        self.on_stage = on_stage or (lambda _stage: None)
+
+    def ask(self, *media_then_question: Any, system: str | None = None, **options: Unpack[Options]) -> Answer:
+        """`ask("a.jpg", "b.mp4", "What do they share?")`: any number of images and videos, then the question."""
+        return self.chat(_question(media_then_question, system), **options)
+
+    def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Answer:
+        """Answers the last turn of a conversation (the forms of messages are listed in `vl3.chat`)."""
+        return self.stream(messages, **options).answer
+
+    def stream(self, messages: Sequence[Message], **options: Unpack[Options]) -> AnswerStream:
+        """The same, piece by piece."""
+        chosen = settings(self.checkpoint.processor, options)
+
+        def pieces() -> Generator[str, None, Answer]:
+            start = time.perf_counter()
+            self.on_stage("reading media")
+            prepared = prepare(messages, self.processor.with_config(chosen.processing), self.decoder)
+            return (yield from self.run(self.job(prepared, chosen.generation, time.perf_counter() - start)))
+
+        return AnswerStream(pieces())
+
+    def run(self, job: Job) -> Generator[str, None, Answer]:
+        """Generates the answer of a prepared job, piece by piece."""
+        self.on_stage("looking")
+        self.engine.prefill(job.running)
+        job.prefilled()
+        self.on_stage("answering")
+        while True:
+            yield job.take()
+            if job.running.finish_reason is not None:
+                break
+            self.engine.step([job.running])
+        yield job.text.finish()
+        return job.answer()
+
+    def job(self, prepared: Prepared, config: GenerationConfig, media_s: float, cache: KVCache | None = None) -> Job:
+        """A prepared request on its way into the engine; `cache` may hold a prefix of it."""
+        running = self.engine.sequence(prepared.inputs, config, cache)
+        return Job(prepared, running, TextStream(self.checkpoint.tokenizer, config.stop), media_s)
+
+    def batch(
+        self,
+        requests: Sequence[Sequence[Message]],
+        *,
+        batch_size: int = 8,
+        return_errors: bool = False,
+        on_answer: Callable[[int, Answer | UserError], None] | None = None,
+        **options: Unpack[Options],
+    ) -> list[Answer | UserError]:
+        """Answers many conversations, up to `batch_size` at a time; a finished one makes room for the next.
+
+        Each answer is what `chat` gives for it alone. A request that fails raises its UserError, unless
+        `return_errors`: then the error stands in its answer's place and the others go on. `on_answer` is told of each
+        as it is done.
+        """
+        chosen = settings(self.checkpoint.processor, options)
+        processor = self.processor.with_config(chosen.processing)
+        results: list[Answer | UserError | None] = [None] * len(requests)
+        active: dict[int, Job] = {}
+        waiting = list(reversed(range(len(requests))))
+
+        def done(index: int, result: Answer | UserError) -> None:
+            results[index] = result
+            if on_answer is not None:
+                on_answer(index, result)
+
+        while waiting or active:
+            while waiting and len(active) < max(1, batch_size):
+                index = waiting.pop()
+                try:
+                    start = time.perf_counter()
+                    prepared = prepare(requests[index], processor, self.decoder)
+                except UserError as error:
+                    if not return_errors:
+                        raise UserError(f"request {index}: {error}") from error
+                    done(index, error)
+                    continue
+                job = self.job(prepared, chosen.generation, time.perf_counter() - start)
+                self.engine.prefill(job.running)
+                job.prefilled()
+                active[index] = job
+            for index, job in list(active.items()):
+                job.take()
+                if job.running.finish_reason is not None:
+                    done(index, active.pop(index).answer())
+            self.engine.step([job.running for job in active.values()])
+        return [result for result in results if result is not None]
+
+    def close(self) -> None:
+        """Stops the decoding process. Also done when the interpreter ends."""
+        self.decoder.close()
+
+
+def _question(media_then_question: Sequence[Any], system: str | None) -> list[Message]:
+    if not media_then_question or not isinstance(media_then_question[-1], str):
+        raise UserError("the question comes last and is text: ask('clip.mp4', 'What happens?')")
+    return question(media_then_question[:-1], media_then_question[-1], system)

@@ -1,0 +1,57 @@
+"""A conversation: turns that build on each other and never read the same tokens twice."""
+
+import time
+from collections.abc import Generator
+from typing import Any, Unpack
+
+from vl3.chat import Message, media_of, question
+from vl3.generate.answer import Answer, AnswerStream
+from vl3.generate.assistant import Assistant
+from vl3.generate.engine import common_prefix
+from vl3.generate.options import Options, settings
+from vl3.generate.prepare import Prepared, load_visuals, times_of
+from vl3.media import MediaInfo
+from vl3.model import Visual
+
+
+class Conversation:
+    """Keeps messages, media and the key/value cache of one conversation.
+
+    Each turn feeds only what the cache does not hold. A turn that fails or is broken off leaves no trace in `messages`.
+    """
+
+    def __init__(self, assistant: Assistant, system: str | None = None, **options: Unpack[Options]) -> None:
+        self.assistant = assistant
+        self._settings = settings(assistant.checkpoint.processor, options)
+        self._processor = assistant.processor.with_config(self._settings.processing)
+        self.messages: list[Message] = [{"role": "system", "content": system}] if system else []
+        self._visuals: list[Visual] = []
+        self._infos: list[MediaInfo] = []
+        self._cache = assistant.checkpoint.model.new_cache()
+        self._cached_ids: list[int] = []
+        self._cached_visuals: list[Visual] = []
+
+    def ask(self, *media_then_question: Any) -> AnswerStream:
+        """The next turn: new images and videos, if any, then what is said."""
+        *media, text = media_then_question
+        return AnswerStream(self._turn(question(media, text)))
+
+    def _turn(self, turn: list[Message]) -> Generator[str, None, Answer]:
+        start = time.perf_counter()
+        self.assistant.on_stage("reading media")
+        new_visuals, new_infos = load_visuals(media_of(turn), self._processor, self.assistant.decoder)
+        messages = [*self.messages, *turn]
+        visuals, infos = [*self._visuals, *new_visuals], [*self._infos, *new_infos]
+        inputs = self._processor.inputs(messages, visuals, times_of(infos))
+        self._cache.truncate(common_prefix(self._cached_ids, self._cached_visuals, inputs))
+        job = self.assistant.job(
+            Prepared(inputs, infos), self._settings.generation, time.perf_counter() - start, self._cache
+        )
+        self._cached_visuals = visuals
+        try:
+            answer = yield from self.assistant.run(job)
+        finally:  # also when the reader stops reading: what the cache holds is known to the token
+            self._cached_ids = [*inputs.input_ids.tolist(), *job.running.generated][: self._cache.length]
+        self.messages = [*messages, {"role": "assistant", "content": answer.text}]
+        self._visuals, self._infos = visuals, infos
+        return answer

@@ -1,0 +1,75 @@
+"""What may be said with a single request, and how it changes the checkpoint's own settings."""
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from vl3.config import GenerationConfig, ProcessorConfig, PruneConfig, decode, encode
+
+
+class Options(TypedDict, total=False):
+    """Keyword options of `ask`, `chat`, `stream` and `batch`; what is left out keeps the checkpoint's setting."""
+
+    fps: float
+    """Frames a second of a video."""
+    max_frames: int
+    """Most frames of a video."""
+    num_frames: int
+    """Exactly so many frames, evenly spread."""
+    sampling: str
+    """"authors" or "transformers": which frames are taken."""
+    start_s: float
+    """Begin of the part of a video to look at, in seconds."""
+    end_s: float
+    """Its end."""
+    max_tokens: int
+    """Most visual tokens of the request, before pruning."""
+    prune: str
+    """"published", "off", "grey=2", "keep=0.5" or "budget=4000"."""
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repetition_penalty: float
+    seed: int
+    stop: list[str]
+    stop_token_ids: list[int]
+
+
+_GENERATION = set(GenerationConfig.__dataclass_fields__)
+_SAMPLING = {"fps", "max_frames", "num_frames", "start_s", "end_s"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one request, checked."""
+
+    processing: ProcessorConfig
+    generation: GenerationConfig
+
+
+def settings(defaults: ProcessorConfig, options: Options) -> Settings:
+    """Applies the options. UserError for an unknown or absurd one."""
+    processing, generation = encode(defaults), {}
+    for key, value in options.items():
+        if key in _GENERATION:
+            generation[key] = value
+        elif key in _SAMPLING:
+            processing["sampling"][key] = value
+        elif key == "sampling":
+            processing["sampling"]["policy"] = value
+        elif key == "prune":
+            processing["prune"] = encode(PruneConfig.parse(str(value)))
+        else:  # max_tokens, and whatever decode() will refuse by name
+            processing[key] = value
+    if processing["resize"] == "transformers" and "max_tokens" in options:
+        _limit_pixels(processing)
+    return Settings(decode(ProcessorConfig, processing, "options"), decode(GenerationConfig, generation, "options"))
+
+
+def _limit_pixels(processing: dict[str, Any]) -> None:
+    """In the `transformers` resize rule a budget of tokens is a limit on pixels; a checkpoint's lower limit stands."""
+    for kind in ("image", "video"):
+        pixels = processing["max_tokens"] * (processing["patch_size"] * processing[f"{kind}_merge_size"]) ** 2
+        processing[f"{kind}_max_pixels"] = min(processing[f"{kind}_max_pixels"], pixels)
+        processing[f"{kind}_min_pixels"] = min(processing[f"{kind}_min_pixels"], pixels)

@@ -1,0 +1,51 @@
+"""Messages -> the model's inputs: open the media, share the token budget, decode at that size, patch, prune."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vl3.chat import MediaPart, Message, media_of
+from vl3.config import SamplingConfig, decode, encode
+from vl3.errors import UserError
+from vl3.media import Decoder, MediaInfo
+from vl3.model import Visual
+from vl3.processing import Inputs, Processor
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One request, ready for the engine."""
+
+    inputs: Inputs
+    infos: list[MediaInfo]
+    """What was chosen of each medium."""
+
+
+def prepare(messages: Sequence[Message], processor: Processor, decoder: Decoder) -> Prepared:
+    """The whole way from messages to inputs. UserError for media that cannot be read."""
+    if not messages:
+        raise UserError("no messages: ask something")
+    visuals, infos = load_visuals(media_of(messages), processor, decoder)
+    return Prepared(processor.inputs(messages, visuals, times_of(infos)), infos)
+
+
+def load_visuals(
+    parts: Sequence[MediaPart], processor: Processor, decoder: Decoder
+) -> tuple[list[Visual], list[MediaInfo]]:
+    """Chooses frames of all media, then decodes each at its share of the request's token budget."""
+    sampling = processor.config.sampling
+    infos = [decoder.probe(part.source, _sampling(sampling, part), part.kind) for part in parts]
+    visuals = []
+    for info, size in zip(infos, processor.sizes(infos), strict=True):
+        visuals.append(processor.visual(decoder.read(info, size), info.kind == "video"))
+    return visuals, infos
+
+
+def times_of(infos: Sequence[MediaInfo]) -> list[Sequence[float] | None]:
+    """Frame times of videos, None for images: what the prompt says of them."""
+    return [info.times_s if info.kind == "video" else None for info in infos]
+
+
+def _sampling(defaults: SamplingConfig, part: MediaPart) -> SamplingConfig:
+    if not part.options:
+        return defaults
+    return decode(SamplingConfig, {**encode(defaults), **part.options}, f"options of {part.kind} {part.source!s:.60}")

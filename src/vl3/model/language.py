@@ -1,0 +1,106 @@
+"""The decoder: Qwen2/Qwen2.5 (arXiv 2412.15115) and the Llama family, which differ in biases and rotary scaling only.
+
+Sequences are packed back to back without padding; each continues from its own cache when caches are given.
+
+Shapes: T tokens of all sequences, D hidden_size, H query heads, J key/value heads, E head_dim, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from vl3.config import LanguageConfig
+from vl3.model.attention import cached_attention, causal_attention
+from vl3.model.cache import KVCache
+from vl3.model.rope import Rope, rotate, token_rope
+
+
+class LanguageModel(nn.Module):
+    """Embeddings -> hidden states -> logits."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.checkpointing = False
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.lm_head = None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def forward(self, x_TD: Tensor, lengths: list[int], caches: list[KVCache] | None = None) -> Tensor:
+        """Embeddings [T, D] of packed sequences -> final normed hidden states [T, D].
+
+        Positions of a sequence count from the length of its cache (0 without one).
+        """
+        assert sum(lengths) == x_TD.shape[0], f"lengths {lengths} for {x_TD.shape[0]} tokens"
+        starts = [0] * len(lengths) if caches is None else [cache.length for cache in caches]
+        positions = [torch.arange(a, a + n, device=x_TD.device) for a, n in zip(starts, lengths, strict=True)]
+        config = self.config
+        cos, sin = token_rope(torch.cat(positions), config.head_dim, config.rope_theta, config.rope_scaling)
+        rope = cos.to(x_TD.dtype), sin.to(x_TD.dtype)  # as published: the turn itself is in the model's dtype
+        for cache, n in zip(caches or [], lengths, strict=caches is not None):
+            cache.reserve(cache.length + n)
+        for index, layer in enumerate(self.layers):
+            if self.checkpointing and torch.is_grad_enabled():
+                x_TD = checkpoint(layer, x_TD, rope, lengths, caches, index, use_reentrant=False)
+            else:
+                x_TD = layer(x_TD, rope, lengths, caches, index)
+        for cache, n in zip(caches or [], lengths, strict=caches is not None):
+            cache.advance(n)
+        return self.norm(x_TD)
+
+    def logits(self, hidden_nD: Tensor) -> Tensor:
+        """Scores over the vocabulary [n, V] for the hidden states that need them."""
+        return F.linear(hidden_nD, self.embed_tokens.weight) if self.lm_head is None else self.lm_head(hidden_nD)
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm block: grouped-query attention, then a gated MLP."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.self_attn = CausalAttention(config)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.mlp = GatedMLP(config)
+
+    def forward(self, x_TD: Tensor, rope: Rope, lengths: list[int], caches: list[KVCache] | None, layer: int) -> Tensor:
+        x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD), rope, lengths, caches, layer)
+        return x_TD + self.mlp(self.post_attention_layernorm(x_TD))
+
+
+class CausalAttention(nn.Module):
+    """Causal grouped-query attention with rotary positions."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        queries, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, queries, bias=config.qkv_bias)
+        self.k_proj = nn.Linear(config.hidden_size, keys, bias=config.qkv_bias)
+        self.v_proj = nn.Linear(config.hidden_size, keys, bias=config.qkv_bias)
+        self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
+
+    def forward(self, x_TD: Tensor, rope: Rope, lengths: list[int], caches: list[KVCache] | None, layer: int) -> Tensor:
+        q_THE = rotate(self.q_proj(x_TD).unflatten(-1, (-1, self.head_dim)), rope)
+        k_TJE = rotate(self.k_proj(x_TD).unflatten(-1, (-1, self.head_dim)), rope)
+        v_TJE = self.v_proj(x_TD).unflatten(-1, (-1, self.head_dim))
+        if caches is None:
+            out_THE = causal_attention(q_THE, k_TJE, v_TJE, lengths)
+        else:
+            out_THE = cached_attention(q_THE, k_TJE, v_TJE, lengths, caches, layer)
+        return self.o_proj(out_THE.flatten(1))
+
+
+class GatedMLP(nn.Module):
+    """SwiGLU (arXiv 2002.05202)."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD))
