@@ -60,13 +60,13 @@ def render(
     """The pieces of the prompt, in order; neighbouring texts are joined as far as they are supervised alike.
 
     times_s: for each image or video, in order of appearance, None for an image or the times of a video's frames.
-    Labels (spec section 2): an assistant turn counts after its header, up to and including the end mark. At the end of
+    Labels: an assistant turn counts after its header, up to and including the end mark. At the end of
     each frame of a stream the model learns whether to go on watching (`Time`) or to speak (`<|stream_end|>`).
     """
     media = iter(enumerate(times_s))
     pieces: list[Piece] = []
     for message in messages:
-        pieces += _stream_turn(message, media) if message["role"] == "stream" else _turn(message, media)
+        pieces += _stream_turn(message, media) if _role(message) == "stream" else _turn(message, media)
     if (unused := len(list(media))) > 0:
         raise UserError(f"{len(times_s)} images and videos given, but the messages place {len(times_s) - unused}")
     if add_generation_prompt:
@@ -137,14 +137,21 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
 
 def parts_of(message: Message) -> list[str | MediaPart]:
     """The content of a message as texts and media. Takes the OpenAI, `transformers` and authors' part forms."""
-    role, content = message.get("role"), message.get("content")
-    if role not in ROLES:
-        raise UserError(f"unknown role {role!r} in a message: use one of {', '.join(ROLES)}")
+    role, content = _role(message), message.get("content")
     if isinstance(content, str):
         return [content]
     if not isinstance(content, Sequence):
         raise UserError(f"the content of a {role} message must be text or a list of parts, not {content!r:.80}")
     return [_part(part) for part in content]
+
+
+def _role(message: Message) -> str:
+    if not isinstance(message, Mapping):
+        raise UserError(f"a message must be a mapping with role and content, not {message!r:.80}")
+    role = message.get("role")
+    if role not in ROLES:
+        raise UserError(f"unknown role {role!r} in a message: use one of {', '.join(ROLES)}")
+    return str(role)
 
 
 def question(media: Sequence[Any], text: str, system: str | None = None) -> list[Message]:

@@ -139,7 +139,7 @@ class ModelConfig:
 
 @configclass
 class SamplingConfig:
-    """Which frames of a video are looked at (spec section 2)."""
+    """Which frames of a video are looked at."""
 
     policy: Literal["authors", "transformers"] = "authors"
     """`authors`: every 1/fps seconds, thinned evenly above max_frames; `transformers`: evenly spaced frame indices."""
@@ -191,7 +191,7 @@ class PruneConfig:
 
 @configclass
 class ProcessorConfig:
-    """How frames become patches (spec section 2)."""
+    """How frames become patches."""
 
     patch_size: int = 14
     """Side of a patch in pixels; the vision encoder's."""

@@ -17,7 +17,8 @@ from vl3.model import Visual
 class Conversation:
     """Keeps messages, media and the key/value cache of one conversation.
 
-    Each turn feeds only what the cache does not hold. A turn that fails or is broken off leaves no trace in `messages`.
+    Each turn feeds only what the cache does not hold; its media share a budget of visual tokens of their own. A turn
+    that fails or is broken off leaves no trace in `messages`.
     """
 
     def __init__(self, assistant: Assistant, system: str | None = None, **options: Unpack[Options]) -> None:

@@ -1,4 +1,4 @@
-"""Frames <-> patches in merge-window order (spec section 1).
+"""Frames <-> patches in merge-window order .
 
 Shapes: t frames; h, w rows and columns of patches; m merge; p patch size; C channels.
 """

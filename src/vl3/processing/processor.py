@@ -104,6 +104,6 @@ class Processor:
 def make_visual(frames: np.ndarray, is_video: bool, config: ProcessorConfig) -> Visual:
     """uint8 [t, height, width, 3], sides whole multiples of patch * merge -> Visual. Needs no checkpoint."""
     merge = config.video_merge_size if is_video else config.image_merge_size
-    patches, grid = patchify(torch.from_numpy(np.ascontiguousarray(frames)), config.patch_size, merge)
+    patches, grid = patchify(torch.from_numpy(np.require(frames, requirements=["C", "W"])), config.patch_size, merge)
     keep = keep_mask(patches, grid[0], merge**2, config.image_std, config.prune)
     return Visual(patches, grid, merge, keep, config.image_mean, config.image_std)

@@ -1,4 +1,4 @@
-"""Any-resolution vision tokenization: how large each image and frame becomes (paper section 3.1, spec section 2).
+"""Any-resolution vision tokenization: how large each image and frame becomes (paper section 3.1).
 
 Sides are multiples of factor = patch size * merge size, so that every token is a whole window of patches.
 """
