@@ -34,10 +34,13 @@ def load_visuals(
     """Chooses frames of all media, then decodes each at its share of the request's token budget."""
     sampling = processor.config.sampling
     infos = [decoder.probe(part.source, _sampling(sampling, part), part.kind) for part in parts]
-    visuals = []
+    visuals, seen = [], []
     for info, size in zip(infos, processor.sizes(infos), strict=True):
-        visuals.append(processor.visual(decoder.read(info, size), info.kind == "video"))
-    return visuals, infos
+        # frames that a damaged file cannot give are left out with a warning; the times that remain are true
+        present, frames = decoder.salvage(info, size)
+        visuals.append(processor.visual(frames, info.kind == "video"))
+        seen.append(present)
+    return visuals, seen
 
 
 def times_of(infos: Sequence[MediaInfo]) -> list[Sequence[float] | None]:
