@@ -1,0 +1,103 @@
+"""A fresh model from a vision tower and a language model: where training from scratch starts (paper section 3.1).
+
+SigLIP's learned position embedding and pooling head are dropped, since 2D RoPE takes their place; the projector is
+new; the special tokens are added to the language model's vocabulary.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from vl3.config import LanguageConfig, ModelConfig, ProcessorConfig, VisionConfig
+from vl3.errors import UserError
+from vl3.model import VideoLLaMA3
+from vl3.model.language import LanguageModel
+from vl3.model.projector import Projector
+from vl3.model.vision import VisionEncoder
+from vl3.weights.files import locate, open_tensors
+from vl3.weights.load import Checkpoint, fill, read_tensors
+from vl3.weights.names import Layout
+from vl3.weights.read_config import language_config, read_config_file, vision_config
+from vl3.weights.save import save_checkpoint
+from vl3.weights.tokenizer import load_tokenizer, token_id, with_special_tokens
+from vl3.weights.vocabulary import grown, padded_size
+
+SPECIAL_TOKENS = ["<|im_start|>", "<|im_end|>", "<image>", "<|stream_start|>", "<|stream_end|>"]
+"""What prompts are made of; those that the language model knows keep their ids."""
+
+_DROPPED = ("vision_model.head.", "vision_model.embeddings.position_embedding.", "text_model.", "logit_")
+
+
+def assemble(
+    vision: str | Path,
+    language: str | Path,
+    destination: str | Path,
+    *,
+    layout: Layout = "vl3",
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Checkpoint:
+    """Builds and saves a model from a SigLIP tower or a VL3-SigLIP-NaViT encoder, and a Qwen2 or Llama language model.
+
+    Both are folders or hub ids. dtype None keeps the language model's. The projector is initialised from `seed`.
+    """
+    vision_folder, language_folder = locate(vision), locate(language)
+    encoder, encoder_config = _vision_tower(vision_folder, dtype)
+    decoder, decoder_config = _language_model(language_folder, dtype)
+    dtype = dtype or decoder.embed_tokens.weight.dtype
+    tokenizer = with_special_tokens(load_tokenizer(language_folder), SPECIAL_TOKENS)
+    rows = padded_size(decoder_config.vocab_size, tokenizer)
+    decoder_config = replace(decoder_config, vocab_size=rows)
+    placeholder = token_id(tokenizer, "<image>")
+    config = ModelConfig(
+        vision=encoder_config, language=decoder_config, image_token_id=placeholder, video_token_id=placeholder
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        projector = Projector(encoder_config.hidden_size, decoder_config.hidden_size)
+    with torch.device("meta"):
+        model = VideoLLaMA3(config)
+    parts = {"vision": encoder, "projector": projector, "language": decoder}
+    tensors = {
+        f"{part}.{name}": tensor for part, module in parts.items() for name, tensor in module.state_dict().items()
+    }
+    fill(model, {name: tensor.to(dtype) for name, tensor in grown(tensors, rows).items()})
+    checkpoint = Checkpoint(
+        model=model.eval(),
+        config=config,
+        processor=ProcessorConfig(patch_size=encoder_config.patch_size),
+        tokenizer=tokenizer,
+        layout=layout,
+        path=Path(destination),
+        eos_token_ids=(token_id(tokenizer, "<|im_end|>"),),
+    )
+    save_checkpoint(checkpoint, destination, layout, overwrite=overwrite)
+    return checkpoint
+
+
+def _vision_tower(folder: Path, dtype: torch.dtype | None) -> tuple[VisionEncoder, VisionConfig]:
+    data = read_config_file(folder)
+    kind = data.get("model_type")
+    if kind not in ("siglip", "siglip_vision_model", "videollama3_vision_encoder"):
+        raise UserError(
+            f"{folder / 'config.json'}: {kind!r} is no vision tower; give a SigLIP or VL3-SigLIP-NaViT folder"
+        )
+    config = vision_config(data.get("vision_config") or data, str(folder / "config.json"))
+    with torch.device("meta"):
+        encoder = VisionEncoder(config)
+    with open_tensors(folder) as tensors:
+        layout = "siglip" if any(name.startswith("vision_model.") for name in tensors) else "encoder"
+        kept = tensors.without(_DROPPED) if layout == "siglip" else tensors
+        fill(encoder, read_tensors(encoder, kept, layout, dtype, str(folder), prefix="vision."))
+    return encoder, config
+
+
+def _language_model(folder: Path, dtype: torch.dtype | None) -> tuple[LanguageModel, LanguageConfig]:
+    config = language_config(read_config_file(folder), str(folder / "config.json"))
+    with torch.device("meta"):
+        decoder = LanguageModel(config)
+    with open_tensors(folder) as tensors:
+        fill(decoder, read_tensors(decoder, tensors, "causal_lm", dtype, str(folder), prefix="language."))
+    return decoder, config

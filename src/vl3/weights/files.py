@@ -1,0 +1,127 @@
+"""Where a checkpoint's files are, and its tensors: local folders, hub ids, single and sharded safetensors."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vl3.config import read_json
+from vl3.errors import UserError
+
+INDEX = "model.safetensors.index.json"
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+
+
+def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
+    """The local folder of a checkpoint: the path itself, or a hub repository that is downloaded to the hub's cache."""
+    path = Path(id_or_path).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise UserError(f"{path}: a checkpoint is a folder with config.json and safetensors files, this is a file")
+    name = str(id_or_path)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise UserError(f"{name}: no such folder; give a checkpoint's folder or a hub id such as owner/name")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+    except HFValidationError as error:
+        raise UserError(f"{name}: neither a folder nor a hub id of the form owner/name") from error
+    except GatedRepoError as error:
+        raise UserError(f"{name}: access is restricted; ask for it on the hub, then run `hf auth login`") from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"{name}: no revision {revision!r} on the hub") from error
+    except LocalEntryNotFoundError as error:
+        raise UserError(
+            f"{name}: not in the local cache and the hub cannot be reached (or HF_HUB_OFFLINE=1)"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise UserError(f"{name}: not on the hub, or private and you are not logged in (`hf auth login`)") from error
+    except OSError as error:
+        raise UserError(f"{name}: no such folder, and downloading it failed: {error}") from error
+
+
+def shards(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint. UserError when there are none, or the index names one that is missing."""
+    index = folder / INDEX
+    if index.exists():
+        listed = read_json(index).get("weight_map", {})
+        files = [folder / name for name in sorted(set(listed.values()))]
+        if missing := [file.name for file in files if not file.exists()]:
+            raise UserError(
+                f"{index}: {len(missing)} of {len(files)} shards are missing: {_some(missing)}; download again"
+            )
+        return files
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
+        cure = "pickled weights are not loaded; convert them to safetensors" if pickled else "download it completely"
+        raise UserError(f"{folder}: no safetensors files in it; {cure}")
+    return files
+
+
+class TensorFiles:
+    """The tensors of a checkpoint, by name, read only when asked for."""
+
+    def __init__(self, handles: dict[str, Any], files: dict[str, Path], device: str) -> None:
+        self._handles = handles
+        self._files = files
+        self._device = device
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._handles)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._handles
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, from the file's header."""
+        return tuple(self._handles[name].get_slice(name).get_shape())
+
+    def get(self, name: str, dtype: torch.dtype | None) -> Tensor:
+        """A tensor, in the dtype asked for (None: as stored) and on the device."""
+        try:
+            tensor: Tensor = self._handles[name].get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{self._files[name]}: tensor {name} cannot be read: {error}; download it again") from error
+        return tensor.to(self._device, dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype)
+
+    def without(self, prefixes: tuple[str, ...]) -> "TensorFiles":
+        """The same without the tensors whose names begin so."""
+        kept = {name: handle for name, handle in self._handles.items() if not name.startswith(prefixes)}
+        return TensorFiles(kept, self._files, self._device)
+
+
+@contextmanager
+def open_tensors(folder: Path, device: str = "cpu") -> Iterator[TensorFiles]:
+    """Opens all shards of a checkpoint. UserError for a damaged file and for a tensor that stands in two."""
+    handles: dict[str, Any] = {}
+    files: dict[str, Path] = {}
+    with ExitStack() as stack:
+        for file in shards(folder):
+            try:
+                handle = stack.enter_context(safe_open(file, framework="pt", device="cpu"))
+                names = list(handle.keys())
+            except (SafetensorError, OSError) as error:
+                raise UserError(f"{file}: not a readable safetensors file ({error}); download it again") from error
+            if twice := [name for name in names if name in files]:
+                raise UserError(f"{file}: tensors that {files[twice[0]].name} holds too: {_some(twice)}")
+            handles |= dict.fromkeys(names, handle)
+            files |= dict.fromkeys(names, file)
+        yield TensorFiles(handles, files, device)
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,117 @@
+"""Loading a checkpoint: strict about every tensor, and no more memory than the model takes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from vl3.config import ModelConfig, ProcessorConfig
+from vl3.errors import UserError
+from vl3.model import VideoLLaMA3
+from vl3.weights.files import TensorFiles, locate, open_tensors
+from vl3.weights.names import Layout, name_table, variant_of
+from vl3.weights.read_config import eos_token_ids, layout_of, model_config, processor_config, read_config_file
+from vl3.weights.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model with all that belongs to it."""
+
+    model: VideoLLaMA3
+    config: ModelConfig
+    processor: ProcessorConfig
+    """Its resize rule, normalisation, pruning and frame sampling."""
+    tokenizer: Tokenizer
+    layout: Layout
+    """The layout it was read from."""
+    path: Path
+    """The folder it was read from."""
+    eos_token_ids: tuple[int, ...]
+    """Tokens that end an answer."""
+
+
+def load_checkpoint(
+    id_or_path: str | Path, *, dtype: torch.dtype | None = None, device: str = "cpu", revision: str | None = None
+) -> Checkpoint:
+    """Loads a folder or hub id in any layout. dtype None keeps the stored type.
+
+    Every tensor of the model must be there, in the right shape, and none besides: UserError lists what is not so.
+    """
+    folder = locate(id_or_path, revision)
+    data = read_config_file(folder)
+    layout, config = layout_of(data, folder), model_config(data, folder)
+    tokenizer = load_tokenizer(folder)
+    _check_placeholders(config, folder)
+    with torch.device("meta"):
+        model = VideoLLaMA3(config)
+    with open_tensors(folder, device) as tensors:
+        variant = variant_of(layout, tensors)
+        fill(model, read_tensors(model, tensors, variant, dtype, str(folder)))
+    return Checkpoint(
+        model=model.eval(),
+        config=config,
+        processor=processor_config(data, folder),
+        tokenizer=tokenizer,
+        layout=layout,
+        path=folder,
+        eos_token_ids=eos_token_ids(data, folder, tokenizer),
+    )
+
+
+def read_tensors(
+    module: torch.nn.Module, tensors: TensorFiles, layout: str, dtype: torch.dtype | None, where: str, prefix: str = ""
+) -> dict[str, Tensor]:
+    """{our name: tensor} for all of a module, checked against the file's headers before anything is read.
+
+    prefix: what stands before the module's own names in the table (for a part of the model).
+    """
+    shapes = {prefix + name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    table = name_table(shapes, layout)
+    # buffers that old code saved, and a head that repeats the embedding it is tied to
+    extra = [name for name in tensors if name not in table and not name.endswith(".inv_freq")]
+    if tied := [name for name in extra if name == "lm_head.weight"]:
+        _check_tied(tensors, tied[0], table, where)
+        extra.remove(tied[0])
+    check_tensors({published: shapes[ours] for published, ours in table.items()}, tensors, extra, where)
+    return {ours.removeprefix(prefix): tensors.get(published, dtype) for published, ours in table.items()}
+
+
+def check_tensors(
+    expected: Mapping[str, tuple[int, ...]], tensors: TensorFiles, unexpected: Iterable[str], where: str
+) -> None:
+    """One UserError for all that is missing, unexpected or of another shape."""
+    missing = [name for name in expected if name not in tensors]
+    shapes = [(name, shape, tensors.shape(name)) for name, shape in expected.items() if name in tensors]
+    wrong = [f"{name} is {list(has)}, should be {list(wants)}" for name, wants, has in shapes if has != wants]
+    found = {"missing": missing, "unexpected": sorted(unexpected), "of the wrong shape": wrong}
+    faults = [f"{len(names)} tensors {what}: {_some(names)}" for what, names in found.items() if names]
+    if faults:
+        raise UserError(f"{where}: weights do not fit config.json: {'; '.join(faults)}")
+
+
+def fill(module: torch.nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Puts the tensors in place of a module's (meta) parameters, without copying them."""
+    module.load_state_dict(tensors, strict=True, assign=True)
+
+
+def _check_tied(tensors: TensorFiles, head: str, table: dict[str, str], where: str) -> None:
+    embedding = next(name for name, ours in table.items() if ours == "language.embed_tokens.weight")
+    if not torch.equal(tensors.get(head, None), tensors.get(embedding, None)):
+        raise UserError(f"{where}: {head} differs from {embedding}, although config.json says that they are tied")
+
+
+def _check_placeholders(config: ModelConfig, folder: Path) -> None:
+    for name, token in (("image", config.image_token_id), ("video", config.video_token_id)):
+        if not 0 <= token < config.language.vocab_size:
+            raise UserError(
+                f"{folder / 'config.json'}: the {name} placeholder {token} lies outside the vocabulary of "
+                f"{config.language.vocab_size} rows"
+            )
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

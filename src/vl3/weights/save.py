@@ -1,0 +1,102 @@
+"""Saving a checkpoint in any layout, whole or not at all, and converting between layouts."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vl3.errors import UserError
+from vl3.weights.files import INDEX, open_tensors
+from vl3.weights.load import Checkpoint, load_checkpoint
+from vl3.weights.names import Layout, published_name
+from vl3.weights.tokenizer import token_id, with_special_tokens
+from vl3.weights.vocabulary import grown, padded_size
+from vl3.weights.write_config import PLACEHOLDERS, config_files
+
+
+def save_checkpoint(
+    checkpoint: Checkpoint, path: str | Path, layout: Layout, *, max_shard_bytes: int = 5 << 30, overwrite: bool = False
+) -> None:
+    """Writes a checkpoint folder: tensors, configs, tokenizer and chat template, as `layout`'s own loaders want them.
+
+    The folder appears once it is complete. UserError when it exists and is not empty, unless `overwrite`.
+    """
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
+        raise UserError(f"{target}: exists already; choose another place, or overwrite it (--overwrite)")
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    tensors = {name: tensor.detach() for name, tensor in checkpoint.model.state_dict().items()}
+    if layout != "vl3":
+        tokenizer = with_special_tokens(tokenizer, list(PLACEHOLDERS[layout]))
+        image, video = (token_id(tokenizer, token) for token in PLACEHOLDERS[layout])
+        rows = padded_size(config.language.vocab_size, tokenizer)
+        tensors = grown(tensors, rows)
+        language = replace(config.language, vocab_size=rows)
+        config = replace(config, language=language, image_token_id=image, video_token_id=video)
+    dtype = str(tensors["language.embed_tokens.weight"].dtype).removeprefix("torch.")
+    files = config_files(config, checkpoint.processor, tokenizer, checkpoint.eos_token_ids, layout, dtype)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from error
+    try:
+        staging.chmod(0o755)
+        _write_tensors(tensors, staging, layout, max_shard_bytes)
+        for name, content in files.items():
+            text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+            (staging / name).write_text(text, encoding="utf-8")
+        tokenizer.save(str(staging / "tokenizer.json"))
+        _put_in_place(staging, target)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def convert(source: str | Path, destination: str | Path, layout: Layout, *, overwrite: bool = False) -> Checkpoint:
+    """Rewrites a checkpoint in another layout, keeping the stored dtype, and checks every tensor of the result."""
+    checkpoint = load_checkpoint(source)
+    save_checkpoint(checkpoint, destination, layout, overwrite=overwrite)
+    check_saved(checkpoint, Path(destination), layout)
+    return checkpoint
+
+
+def check_saved(checkpoint: Checkpoint, folder: Path, layout: Layout) -> None:
+    """Loads a saved folder the strict way and compares it with the model in memory, bit by bit.
+
+    Raises RuntimeError naming the first tensor that differs: that is our fault, not the user's.
+    """
+    saved = load_checkpoint(folder)
+    for name, tensor in checkpoint.model.state_dict().items():
+        found = saved.model.state_dict()[name][: tensor.shape[0]]  # an export may have added rows of vocabulary
+        if not torch.equal(found, tensor.to(found.device)):
+            raise RuntimeError(f"{folder}: {name} was not saved as it is ({layout} layout)")
+
+
+def _write_tensors(tensors: dict[str, Tensor], folder: Path, layout: Layout, max_shard_bytes: int) -> None:
+    published = {published_name(name, layout) or name: tensor for name, tensor in tensors.items()}
+    plan = split_torch_state_dict_into_shards(published, max_shard_size=max_shard_bytes)
+    for file, names in plan.filename_to_tensors.items():
+        shard = {name: published[name].cpu().contiguous() for name in names}
+        save_file(shard, folder / file, metadata={"format": "pt"})
+    if plan.is_sharded:
+        index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
+        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    with open_tensors(folder) as written:
+        assert set(written) == set(published), "a shard was not written"
+
+
+def _put_in_place(staging: Path, target: Path) -> None:
+    """Renames the finished folder to its place; an old one is moved aside first and deleted last."""
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    if target.exists():
+        target.rename(old / "replaced")
+    staging.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Tests of vl3.media."""
