@@ -26,7 +26,7 @@ from vl3.weights.vocabulary import grown, padded_size
 SPECIAL_TOKENS = ["<|im_start|>", "<|im_end|>", "<image>", "<|stream_start|>", "<|stream_end|>"]
 """What prompts are made of; those that the language model knows keep their ids."""
 
-_DROPPED = ("vision_model.head.", "vision_model.embeddings.position_embedding.", "text_model.", "logit_")
+_DROPPED = ("head.", "embeddings.position_embedding.", "text_model.", "logit_")
 
 
 def assemble(
@@ -89,7 +89,8 @@ def _vision_tower(folder: Path, dtype: torch.dtype | None) -> tuple[VisionEncode
         encoder = VisionEncoder(config)
     with open_tensors(folder) as tensors:
         layout = "siglip" if any(name.startswith("vision_model.") for name in tensors) else "encoder"
-        kept = tensors.without(_DROPPED) if layout == "siglip" else tensors
+        siglip_only = tuple(prefix + name for name in _DROPPED for prefix in ("", "vision_model."))
+        kept = tensors if kind == "videollama3_vision_encoder" else tensors.without(siglip_only)
         fill(encoder, read_tensors(encoder, kept, layout, dtype, str(folder), prefix="vision."))
     return encoder, config
 
