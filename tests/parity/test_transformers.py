@@ -15,7 +15,7 @@ from vl3.generate.engine import Engine
 from vl3.model import VideoLLaMA3
 from vl3.model.vision import encode_visuals
 from vl3.model.visual import normalise
-from vl3.processing import Inputs, Processor
+from vl3.processing import Inputs, Processor, make_visual
 from vl3.weights import Checkpoint, load_checkpoint, save_checkpoint
 
 Oracle = VideoLlama3ForConditionalGeneration
@@ -52,7 +52,7 @@ def inputs_of(name: str, checkpoint: Checkpoint, prune: str = "published") -> In
     messages, media, times = REQUESTS[name]
     config = ProcessorConfig(prune=PruneConfig.parse(prune))
     processor = Processor(config, checkpoint.tokenizer, checkpoint.config)
-    visuals = [processor.visual(frames, time is not None) for frames, time in zip(media, times, strict=True)]
+    visuals = [make_visual(frames, time is not None, config) for frames, time in zip(media, times, strict=True)]
     return processor.inputs(messages, visuals, times)
 
 

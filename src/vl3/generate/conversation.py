@@ -40,7 +40,7 @@ class Conversation:
     def _turn(self, turn: list[Message]) -> Generator[str, None, Answer]:
         start = time.perf_counter()
         self.assistant.on_stage("reading media")
-        new_visuals, new_infos = load_visuals(media_of(turn), self._processor, self.assistant.decoder)
+        new_visuals, new_infos = load_visuals(media_of(turn), self._processor.config, self.assistant.decoder)
         messages = [*self.messages, *turn]
         visuals, infos = [*self._visuals, *new_visuals], [*self._infos, *new_infos]
         inputs = self._processor.inputs(messages, visuals, times_of(infos))

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vl3.chat import MediaPart, Message, media_of
-from vl3.config import SamplingConfig, decode, encode
+from vl3.config import ProcessorConfig, SamplingConfig, decode, encode
 from vl3.errors import UserError
 from vl3.media import Decoder, MediaInfo
 from vl3.model import Visual
-from vl3.processing import Inputs, Processor
+from vl3.processing import Inputs, Processor, make_visual, media_sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,21 +24,20 @@ def prepare(messages: Sequence[Message], processor: Processor, decoder: Decoder)
     """The whole way from messages to inputs. UserError for media that cannot be read."""
     if not messages:
         raise UserError("no messages: ask something")
-    visuals, infos = load_visuals(media_of(messages), processor, decoder)
+    visuals, infos = load_visuals(media_of(messages), processor.config, decoder)
     return Prepared(processor.inputs(messages, visuals, times_of(infos)), infos)
 
 
 def load_visuals(
-    parts: Sequence[MediaPart], processor: Processor, decoder: Decoder
+    parts: Sequence[MediaPart], config: ProcessorConfig, decoder: Decoder
 ) -> tuple[list[Visual], list[MediaInfo]]:
     """Chooses frames of all media, then decodes each at its share of the request's token budget."""
-    sampling = processor.config.sampling
-    infos = [decoder.probe(part.source, _sampling(sampling, part), part.kind) for part in parts]
+    infos = [decoder.probe(part.source, _sampling(config.sampling, part), part.kind) for part in parts]
     visuals, seen = [], []
-    for info, size in zip(infos, processor.sizes(infos), strict=True):
+    for info, size in zip(infos, media_sizes(infos, config), strict=True):
         # frames that a damaged file cannot give are left out with a warning; the times that remain are true
         present, frames = decoder.salvage(info, size)
-        visuals.append(processor.visual(frames, info.kind == "video"))
+        visuals.append(make_visual(frames, info.kind == "video", config))
         seen.append(present)
     return visuals, seen
 

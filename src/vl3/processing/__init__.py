@@ -1,8 +1,18 @@
 """Frames and messages -> what the model takes: resize, patches, pruning, token ids."""
 
 from vl3.processing.patches import patchify, unpatchify
-from vl3.processing.processor import Inputs, Processor
+from vl3.processing.processor import IGNORE, Inputs, Processor, make_visual, media_sizes
 from vl3.processing.prune import keep_mask
 from vl3.processing.resize import target_sizes
 
-__all__ = ["Inputs", "Processor", "keep_mask", "patchify", "target_sizes", "unpatchify"]
+__all__ = [
+    "IGNORE",
+    "Inputs",
+    "Processor",
+    "keep_mask",
+    "make_visual",
+    "media_sizes",
+    "patchify",
+    "target_sizes",
+    "unpatchify",
+]

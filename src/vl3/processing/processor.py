@@ -41,7 +41,7 @@ class Inputs:
 
 
 class Processor:
-    """Knows a checkpoint's resize rule, normalisation, pruning and tokenizer. It never opens a file."""
+    """Knows a checkpoint's settings, tokenizer and placeholders. It never opens a file."""
 
     def __init__(self, config: ProcessorConfig, tokenizer: Tokenizer, model_config: ModelConfig) -> None:
         self.config = config
@@ -51,15 +51,6 @@ class Processor:
     def with_config(self, config: ProcessorConfig) -> "Processor":
         """The same processor with other settings."""
         return Processor(config, self.tokenizer, self.model_config)
-
-    def sizes(self, infos: Sequence[MediaInfo]) -> list[tuple[int, int]]:
-        """(height, width) to which the frames of each image or clip of one request are resized."""
-        sources = [Source(i.kind == "video", len(i.times_s), i.height, i.width) for i in infos]
-        return target_sizes(sources, self.config)
-
-    def visual(self, frames: np.ndarray, is_video: bool) -> Visual:
-        """uint8 [t, height, width, 3], resized -> patches with their grid and pruning mask."""
-        return make_visual(frames, is_video, self.config)
 
     def inputs(
         self,
@@ -99,6 +90,12 @@ class Processor:
             visuals=list(visuals),
             labels=torch.tensor(labels, dtype=torch.long),
         )
+
+
+def media_sizes(infos: Sequence[MediaInfo], config: ProcessorConfig) -> list[tuple[int, int]]:
+    """(height, width) to which the frames of each image or clip of one request are resized. Needs no checkpoint."""
+    sources = [Source(info.kind == "video", len(info.times_s), info.height, info.width) for info in infos]
+    return target_sizes(sources, config)
 
 
 def make_visual(frames: np.ndarray, is_video: bool, config: ProcessorConfig) -> Visual:

@@ -62,6 +62,12 @@ def load_checkpoint(
     )
 
 
+def load_processor_config(id_or_path: str | Path, revision: str | None = None) -> ProcessorConfig:
+    """Only how a checkpoint wants its pictures; its tensors are not read (though a hub id is downloaded whole)."""
+    folder = locate(id_or_path, revision)
+    return processor_config(read_config_file(folder), folder)
+
+
 def read_tensors(
     module: torch.nn.Module, tensors: TensorFiles, layout: str, dtype: torch.dtype | None, where: str, prefix: str = ""
 ) -> dict[str, Tensor]:

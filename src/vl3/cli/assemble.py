@@ -1,0 +1,37 @@
+"""`vl3 assemble`: a fresh model from its pretrained parts."""
+
+from pathlib import Path
+
+import click
+
+from vl3.log import setup_logging
+
+
+@click.command("assemble")
+@click.argument("vision", metavar="VISION")
+@click.argument("language", metavar="LANGUAGE")
+@click.argument("destination", metavar="DST", type=click.Path(path_type=Path))
+@click.option(
+    "--layout", type=click.Choice(["transformers", "authors", "vl3"]), default="vl3", show_default=True, help="Of DST."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the new projector's random weights.")
+@click.option("--overwrite", is_flag=True, help="Replace DST if it exists.")
+def command(vision: str, language: str, destination: Path, layout: str, seed: int, overwrite: bool) -> None:
+    """Build a model from the vision tower VISION and the language model LANGUAGE, where training starts.
+
+    VISION is a SigLIP or VL3-SigLIP-NaViT folder or hub id, LANGUAGE any Qwen2, Qwen2.5 or Llama model. SigLIP's
+    position embedding and pooling head are dropped, special tokens are added, the projector is new and untrained.
+
+    \b
+    Examples:
+      vl3 assemble google/siglip-so400m-patch14-384 Qwen/Qwen2.5-1.5B-Instruct start-2b
+      vl3 assemble DAMO-NLP-SG/VL3-SigLIP-NaViT Qwen/Qwen2.5-7B-Instruct start-7b --layout transformers
+    """
+    setup_logging()
+    from rich.console import Console
+
+    from vl3.weights import assemble
+
+    with Console(stderr=True).status("assembling"):
+        assemble(vision, language, destination, layout=layout, seed=seed, overwrite=overwrite)  # type: ignore[arg-type]
+    click.echo(f"wrote {destination}", err=True)

@@ -1,0 +1,139 @@
+"""Options that several verbs share, and what they mean to the Python API."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from vl3.errors import UserError
+from vl3.log import logger, setup_logging
+
+if TYPE_CHECKING:
+    from vl3.generate import Assistant, Options
+
+F = TypeVar("F", bound=Callable[..., Any])
+Option = Callable[[Any], Any]
+
+_MODEL: list[Option] = [
+    click.option(
+        "--model",
+        "-m",
+        envvar="VL3_MODEL",
+        metavar="ID_OR_FOLDER",
+        help="Checkpoint: hub id or folder. [env: VL3_MODEL]",
+    ),
+    click.option("--revision", metavar="NAME", help="Branch, tag or commit of a hub id."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        default="auto",
+        show_default=True,
+        help="auto keeps the stored type, or float32 on a CPU without bfloat16 arithmetic.",
+    ),
+    click.option(
+        "--decode-timeout", type=float, default=120.0, show_default=True, help="Most seconds to read one file."
+    ),
+    click.option("--verbose", "-v", is_flag=True, help="Say more on standard error."),
+]
+_MEDIA: list[Option] = [
+    click.option("--fps", type=float, help="Frames a second of a video. [default: the checkpoint's, usually 1]"),
+    click.option("--max-frames", type=int, help="Most frames of a video. [default: the checkpoint's, usually 180]"),
+    click.option("--num-frames", type=int, help="Exactly so many frames, evenly spread."),
+    click.option("--sampling", type=click.Choice(["authors", "transformers"]), help="How frames are chosen."),
+    click.option("--start", "start_s", type=float, metavar="SECONDS", help="Look at a video from here on."),
+    click.option("--end", "end_s", type=float, metavar="SECONDS", help="Look at a video up to here."),
+    click.option("--max-tokens", type=int, help="Most visual tokens of the request, before pruning."),
+    click.option("--prune", metavar="RULE", help="published, off, grey=LEVELS, keep=SHARE or budget=TOKENS."),
+]
+_GENERATION: list[Option] = [
+    click.option("--max-new-tokens", type=int, help="Most tokens of the answer. [default: 512]"),
+    click.option("--temperature", type=float, help="0 is greedy. [default: 0]"),
+    click.option("--top-p", type=float, help="Sample from the likeliest tokens up to this probability."),
+    click.option("--top-k", type=int, help="Sample from so many likeliest tokens."),
+    click.option("--min-p", type=float, help="Drop tokens below this share of the likeliest one's probability."),
+    click.option("--repetition-penalty", type=float, help="Above 1: repeat less."),
+    click.option("--seed", type=int, help="Makes sampling repeatable."),
+    click.option("--stop", multiple=True, metavar="TEXT", help="End the answer before this text. Can be given often."),
+]
+
+
+def model_options(function: F) -> F:
+    """--model and how it runs."""
+    return _all(_MODEL, function)
+
+
+def media_options(function: F) -> F:
+    """Which frames, at what size, and pruning."""
+    return _all(_MEDIA, function)
+
+
+def generation_options(function: F) -> F:
+    """How the answer is decoded."""
+    return _all(_GENERATION, function)
+
+
+def _all(options: list[Option], function: F) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+MEDIA_NAMES = ("fps", "max_frames", "num_frames", "sampling", "start_s", "end_s", "max_tokens", "prune")
+GENERATION_NAMES = (
+    "max_new_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "seed",
+    "stop",
+)
+
+
+def api_options(given: dict[str, Any]) -> "Options":
+    """What of a verb's parameters was given, as keyword options of the Python API."""
+    chosen: Options = {}
+    for name in (*MEDIA_NAMES, *GENERATION_NAMES):
+        if given.get(name) not in (None, ()):
+            chosen[name] = list(given[name]) if name == "stop" else given[name]  # type: ignore[literal-required]
+    return chosen
+
+
+@contextmanager
+def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
+    """The model that the options name, with a status line on standard error while it works."""
+    setup_logging(given["verbose"])
+    if not given["model"]:
+        raise UserError(
+            "no model: give --model (a hub id such as DAMO-NLP-SG/VideoLLaMA3-2B, or a folder), or set VL3_MODEL; "
+            "`vl3 demo-model FOLDER` makes a tiny untrained one to try commands with"
+        )
+    from rich.console import Console
+
+    from vl3.generate import load
+    from vl3.weights.demo import is_untrained
+
+    console = Console(stderr=True)
+    with console.status("loading the model") as status:
+        assistant = load(
+            given["model"],
+            device=given["device"],
+            dtype=given["dtype"],
+            revision=given["revision"],
+            time_limit_s=given["decode_timeout"],
+            on_stage=lambda stage: status.stop() if stage == "answering" else _show(status, stage),
+        )
+        if is_untrained(assistant.checkpoint.path):
+            logger.warning("this model is UNTRAINED: its answers are random letters")
+        try:
+            yield assistant
+        finally:
+            assistant.close()
+
+
+def _show(status: Any, stage: str) -> None:
+    status.update(stage)
+    status.start()
