@@ -186,6 +186,8 @@ class PruneConfig:
         """Reads `off`, `published`, `grey=2`, `keep=0.5` or `budget=4000`, as the command line takes it."""
         mode, _, value = text.partition("=")
         number = {"published": "0.1", "off": "0"}.get(mode, value)
+        if mode not in ("published", "grey", "keep", "budget", "off") or not number:
+            raise UserError(f"prune {text!r}: use off, published, grey=LEVELS, keep=SHARE or budget=TOKENS")
         return decode(cls, {"mode": mode, "value": number}, f"--prune {text}")
 
 
