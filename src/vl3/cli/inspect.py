@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vl3.cli.options import api_options, media_options
+from vl3.errors import UserError
 from vl3.log import setup_logging
 
 
@@ -57,15 +58,18 @@ def command(
     with Decoder(decode_timeout) as decoder, console.status("reading media"):
         visuals, infos = load_visuals([MediaPart(None, file) for file in files], config, decoder)
     facts = [_facts(info, visual) for info, visual in zip(infos, visuals, strict=True)]
+    if sheet is not None:
+        from vl3.cli.sheet import contact_sheet
+
+        try:
+            contact_sheet(infos, visuals, config.patch_size).save(sheet)
+        except (OSError, ValueError) as error:  # ValueError: a suffix that is no picture format
+            raise UserError(f"{sheet}: cannot be written: {error}") from error
+        click.echo(f"wrote {sheet}", err=True)
     if as_json:
         click.echo(json.dumps({"media": facts, "visual_tokens": sum(fact["tokens_kept"] for fact in facts)}))
     else:
         _print(facts)
-    if sheet is not None:
-        from vl3.cli.sheet import contact_sheet
-
-        contact_sheet(infos, visuals, config.patch_size).save(sheet)
-        click.echo(f"wrote {sheet}", err=True)
 
 
 def _facts(info: Any, visual: Any) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""What an installation without extras can import, and what importing costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+EXTRAS = [
+    "transformers",
+    "peft",
+    "datasets",
+    "torchdata",
+    "tensorboard",
+    "accelerate",
+    "bitsandbytes",
+    "pytest",
+    "hypothesis",
+    "jinja2",
+    "gradio",
+    "fastapi",
+    "torchvision",
+    "flash_attn",
+    "daft",
+    "faiss",
+    "matplotlib",
+    "scipy",
+    "pandas",
+]
+
+ALL_MODULES = f"""
+import importlib, pkgutil, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"refused: {{name}}", name=name)
+sys.meta_path.insert(0, Refuse())
+import vl3
+names = [module.name for module in pkgutil.walk_packages(vl3.__path__, "vl3.") if not module.name.endswith("__main__")]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_module_imports_with_the_runtime_dependencies_only() -> None:
+    assert int(run(ALL_MODULES)) >= len(list(SOURCE.rglob("*.py"))) - 10
+
+
+def test_importing_the_package_and_asking_for_help_is_quick() -> None:
+    heavy = {"torch", "numpy", "av", "PIL", "transformers", "rich"}
+    loaded = run("import sys, vl3; print(' '.join(sys.modules))").split()
+    assert heavy.isdisjoint(loaded)
+    code = (
+        "import sys\nfrom vl3.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('modules:', *sys.modules)"
+    )
+    loaded = run(code).rpartition("modules:")[2].split()
+    assert heavy.isdisjoint(loaded)
+
+
+def test_the_media_worker_starts_without_torch() -> None:
+    assert "torch" not in run("import sys, vl3.media.worker; print(' '.join(sys.modules))").split()
