@@ -1,0 +1,91 @@
+"""Vision encoder on 16 frames: vl3 against transformers, same weights, and against the machine's own matmul rate.
+
+python benchmarks/vision.py --dtype bfloat16
+"""
+
+import argparse
+import statistics
+
+import torch
+import torch.nn.functional as F
+from common import DTYPES, both_models, in_turns, ratio, say, shapes_of_2b
+
+from vl3.config import VisionConfig
+from vl3.model import Visual
+from vl3.model.vision import encode_visuals
+from vl3.model.visual import normalise
+
+
+def main() -> None:
+    """Prints the ratio of times and the share of the matmul rate that each side reaches."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--side", type=int, default=24, help="patches along each side of a frame")
+    parser.add_argument("--layers", type=int, default=2, help="of the encoder's 27; the same for both")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="tiny shapes, to try the script")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+
+    config = shapes_of_2b(args.layers, 1, tiny=args.quick)
+    ours, theirs = both_models(config, DTYPES[args.dtype])
+    num_patches = args.frames * args.side**2
+    patches = torch.randint(0, 256, (num_patches, config.vision.patch_dim), dtype=torch.uint8)
+    grid = (args.frames, args.side, args.side)
+    visual = Visual(patches, grid, 2, torch.ones(args.frames, args.side**2 // 4, dtype=torch.bool))
+    pixels = normalise(patches, visual.mean, visual.std)
+
+    def transformers() -> torch.Tensor:
+        return theirs.model.vision_model(
+            pixel_values=pixels, grid_thw=torch.tensor([grid]), merge_sizes=torch.tensor([2])
+        ).last_hidden_state
+
+    with torch.inference_mode():
+        sides = {
+            "transformers": transformers,
+            "vl3": lambda: encode_visuals(ours.vision, [visual], 16384),
+            "matmul": lambda: matmuls(config.vision, num_patches, DTYPES[args.dtype]),
+        }
+        difference = (sides["vl3"]().float() - transformers().float()).abs().mean().item()
+        seconds = in_turns(sides, args.runs)
+    work = flops(config.vision, args.frames, args.side**2)
+    rate = matmul_flops(config.vision, num_patches) / statistics.median(seconds["matmul"])
+    result = {
+        "what": f"{args.frames} frames of {args.side} x {args.side} patches, {args.layers} layers, {args.dtype}",
+        "times faster than transformers": ratio(seconds),
+        "share of the matmul rate, vl3": work / statistics.median(seconds["vl3"]) / rate,
+        "share of the matmul rate, transformers": work / statistics.median(seconds["transformers"]) / rate,
+        "mean difference of features": difference,
+    }
+    say(result, args.json)
+
+
+def matmuls(config: VisionConfig, num_patches: int, dtype: torch.dtype) -> None:
+    """The matrix products of the encoder's linear layers and nothing else."""
+    x, y = torch.ones(num_patches, config.hidden_size, dtype=dtype), None
+    square = torch.ones(config.hidden_size, config.hidden_size, dtype=dtype)
+    up = torch.ones(config.intermediate_size, config.hidden_size, dtype=dtype)
+    down = torch.ones(config.hidden_size, config.intermediate_size, dtype=dtype)
+    for _ in range(config.num_layers):
+        for _ in range(4):
+            F.linear(x, square)
+        y = F.linear(x, up)
+        F.linear(y, down)
+
+
+def matmul_flops(config: VisionConfig, num_patches: int) -> float:
+    """Multiplications and additions of `matmuls`."""
+    per_layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
+    return 2.0 * num_patches * per_layer * config.num_layers
+
+
+def flops(config: VisionConfig, frames: int, size: int) -> float:
+    """Of the whole encoder: linear layers, patch embedding, and the two products of attention."""
+    attention = 4.0 * frames * size**2 * config.hidden_size * config.num_layers
+    embedding = 2.0 * frames * size * config.patch_dim * config.hidden_size
+    return matmul_flops(config, frames * size) + attention + embedding
+
+
+if __name__ == "__main__":
+    main()
