@@ -4,12 +4,13 @@ python benchmarks/prefill_decode.py --dtype bfloat16
 """
 
 import argparse
+from typing import Any
 
 import torch
 from common import DTYPES, both_models, in_turns, ratio, say, shapes_of_2b
 
 from vl3.config import GenerationConfig
-from vl3.generate.engine import Engine
+from vl3.generate.engine import Engine, Sequence
 from vl3.processing import IGNORE, Inputs
 
 
@@ -32,28 +33,41 @@ def main() -> None:
     nothing = torch.zeros(args.prompt, dtype=torch.bool)
     inputs = Inputs(ids, nothing, [], torch.full_like(ids, IGNORE))
 
-    def vl3(answer: int) -> list[int]:
-        sequence = engine.sequence(inputs, GenerationConfig(max_new_tokens=answer))
+    def read_vl3() -> Sequence:
+        sequence = engine.sequence(inputs, GenerationConfig(max_new_tokens=args.answer))
         engine.prefill(sequence)
+        return sequence
+
+    def write_vl3(sequence: Sequence) -> list[int]:
         while sequence.finish_reason is None:
             engine.step([sequence])
         return sequence.generated
 
     @torch.inference_mode()
-    def transformers(answer: int) -> list[int]:
-        out = theirs(input_ids=ids[None], use_cache=True, logits_to_keep=1)
+    def read_transformers() -> Any:
+        return theirs(input_ids=ids[None], use_cache=True, logits_to_keep=1)
+
+    @torch.inference_mode()
+    def write_transformers(out: Any) -> list[int]:
         tokens = [int(out.logits[0, -1].argmax())]
-        while len(tokens) < answer:
+        while len(tokens) < args.answer:
             newest = torch.tensor([[tokens[-1]]])
             out = theirs(input_ids=newest, past_key_values=out.past_key_values, use_cache=True, logits_to_keep=1)
             tokens.append(int(out.logits[0, -1].argmax()))
         return tokens
 
-    same = sum(a == b for a, b in zip(vl3(args.answer), transformers(args.answer), strict=True))
-    prefill = in_turns({"transformers": lambda: transformers(1), "vl3": lambda: vl3(1)}, args.runs)
-    sides = {"transformers": lambda: transformers(args.answer), "vl3": lambda: vl3(args.answer)}
-    whole = in_turns(sides, args.runs)
-    decode = {name: [max(1e-9, w - p) for w, p in zip(whole[name], prefill[name], strict=True)] for name in whole}
+    same = sum(a == b for a, b in zip(write_vl3(read_vl3()), write_transformers(read_transformers()), strict=True))
+    prefill = in_turns({"transformers": read_transformers, "vl3": read_vl3}, args.runs)
+    # every timed answer goes on from a prompt that was read beforehand
+    prompts = {
+        "transformers": iter([read_transformers() for _ in range(args.runs + 1)]),
+        "vl3": iter([read_vl3() for _ in range(args.runs + 1)]),
+    }
+    sides = {
+        "transformers": lambda: write_transformers(next(prompts["transformers"])),
+        "vl3": lambda: write_vl3(next(prompts["vl3"])),
+    }
+    decode = in_turns(sides, args.runs)
     result = {
         "what": f"prompt {args.prompt}, answer {args.answer}, {args.layers} layers, {args.dtype}",
         "prefill, times faster than transformers": ratio(prefill),

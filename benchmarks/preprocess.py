@@ -69,9 +69,9 @@ def vl3_side(clip: Path) -> dict[str, Any]:
     """Our way: the frames are chosen, decoded in the worker process and resized, patched and pruned."""
     from vl3.chat import MediaPart
     from vl3.config import ProcessorConfig
-    from vl3.generate.prepare import load_visuals
     from vl3.media import Decoder
     from vl3.model.visual import normalise
+    from vl3.processing import load_visuals
 
     config = ProcessorConfig(resize="transformers", video_max_pixels=MAX_PIXELS)
     before = resident()

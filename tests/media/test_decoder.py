@@ -95,7 +95,8 @@ def test_a_crashing_child_is_the_files_fault(clip: Path) -> None:
         pid = decoder._child.pid
         os.kill(pid, signal.SIGSTOP)  # so that it cannot answer before it crashes
         os.kill(pid, signal.SIGSEGV)
-        threading.Timer(0.3, os.kill, (pid, signal.SIGCONT)).start()
+        waker = threading.Timer(0.3, decoder._child.send_signal, (signal.SIGCONT,))  # does nothing if it has ended
+        waker.start()
         with pytest.raises(UserError, match=r"clip\.mp4: the decoder crashed"):
             decoder.read(info)
         assert len(decoder.read(info)) == 5
@@ -129,6 +130,19 @@ def test_the_child_ends_with_its_parent(clip: Path, tmp_path: Path) -> None:
         assert not gone(child)
         parent.kill()
     wait_until_gone(child, 5)
+
+
+def test_a_busy_child_ends_with_its_parent_too(tmp_path: Path) -> None:
+    """A child in the middle of a request does not read its input, so it must notice otherwise."""
+    busy = "import os, threading, time; from vl3.media.worker import watch_parent; "
+    busy += "threading.Thread(target=watch_parent, args=(os.getppid(),), daemon=True).start(); "
+    busy += "print(os.getpid(), flush=True); time.sleep(60)"
+    script = tmp_path / "parent.py"
+    script.write_text(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+        wait_until_gone(child, 10)
 
 
 def test_abandoned_request_does_not_confuse_the_next(clip: Path) -> None:

@@ -1,6 +1,7 @@
 """Each frame that is returned with a time is the frame on screen at that time, in every format, by every policy."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from vl3.config import SamplingConfig
 from vl3.errors import UserError
+from vl3.media import decode as decode_module
 from vl3.media import probe, read
 from vl3.media.decode import video_frames
 
@@ -54,6 +56,12 @@ def samplings(draw: st.DrawFn) -> SamplingConfig:
         max_frames=draw(st.sampled_from([1, 5, 16, 180])),
         num_frames=draw(st.sampled_from([None, None, 1, 7])),
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sound files never need the scan that looks once more for frames that skipping has lost."""
+    monkeypatch.setattr(decode_module.logger, "debug", lambda text, *args: pytest.fail(text % args))
 
 
 def on_screen(ticks: list[int], tick: float) -> int:
@@ -220,24 +228,62 @@ def test_pixels_are_pillows(tmp_path: Path) -> None:
     assert read(info).shape == (5, 96, 176, 3)
 
 
-def test_intra_refresh_stream_is_not_entered_in_the_middle(tmp_path: Path) -> None:
-    """H.264 recovery points that are no IDR pictures are flagged as key frames by Matroska."""
-    path = tmp_path / "clip.mkv"
-    options = {"preset": "ultrafast", "x264-params": "intra-refresh=1:keyint=10:bframes=0"}
-    write_clip(path, [number * 40 for number in range(60)], options=options)
-    info = probe(path, SamplingConfig(num_frames=4))
-    assert [number_in(frame) for frame in read(info)] == [0, 19, 39, 59]
-    scanned, sought = (dict(video_frames(info, (HEIGHT, WIDTH), way)) for way in ("scan", "seek"))
-    assert all(np.array_equal(scanned[slot], sought[slot]) for slot in scanned)
+X264_GROUPS = "keyint=10:min-keyint=10:bframes=3:b-adapt=0"
 
 
-def test_open_groups_of_pictures(tmp_path: Path) -> None:
-    """Frames shown before a key frame but stored after it need the group before."""
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        # Recovery points that are no IDR pictures, which Matroska flags as key frames all the same.
+        ("libx264", {"preset": "ultrafast", "x264-params": "intra-refresh=1:keyint=10:bframes=0"}),
+        # Frames shown before a key frame but stored after it, which refer to the group before.
+        ("libx264", {"preset": "ultrafast", "x264-params": f"open-gop=1:{X264_GROUPS}"}),
+        ("libx264", {"preset": "ultrafast", "x264-params": X264_GROUPS}),
+        ("mpeg2video", {"bf": "2"}),
+    ],
+)
+def test_where_decoding_may_start(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    """Every single frame, reached by a jump, is the one that a scan finds."""
     path = tmp_path / "clip.mkv"
-    options = {"preset": "ultrafast", "x264-params": "open-gop=1:keyint=10:min-keyint=10:bframes=3:b-adapt=0"}
-    write_clip(path, [number * 40 for number in range(100)], options=options)
-    for start_s in (0.3, 1.1, 1.16, 2.36):
-        info = probe(path, SamplingConfig(num_frames=3, start_s=start_s))
-        scanned, sought = (dict(video_frames(info, (HEIGHT, WIDTH), way)) for way in ("scan", "seek"))
-        assert sorted(scanned) == sorted(sought) == [0, 1, 2]
-        assert all(np.array_equal(scanned[slot], sought[slot]) for slot in scanned)
+    write_clip(path, range(60), codec, Fraction(1, 25), options=options)
+    whole = probe(path, SamplingConfig(num_frames=1000))
+    scanned = [frame for _, frame in video_frames(whole, (HEIGHT, WIDTH), "scan")]
+    assert [number_in(frame) for frame in scanned] == list(range(60))
+    for number in range(60):
+        info = probe(path, SamplingConfig(num_frames=1, start_s=number / 25 + 0.001))
+        assert info.chosen == (number,)
+        ((_, frame),) = video_frames(info, (HEIGHT, WIDTH), "seek")
+        assert np.array_equal(frame, scanned[number]), number
+
+
+def test_frames_lost_by_skipping_are_found_by_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a plan not hold what it promises, the frames are still the right ones."""
+    monkeypatch.setattr(decode_module.logger, "debug", lambda *_: None)
+    path = tmp_path / "clip.mp4"
+    write_clip(path, range(0, 2400, 40), gop=10)
+    info = probe(path, SamplingConfig(num_frames=3))
+    assert info.plan is not None
+    assert len(info.plan.runs) == 3
+    broken = replace(info, plan=replace(info.plan, runs=info.plan.runs[1:]))
+    assert np.array_equal(read(broken), read(info))
+
+
+def test_hidden_frames_of_vp8_are_not_counted(tmp_path: Path) -> None:
+    """VP8 keeps references that are never shown in packets of their own: bit 4 of the first byte is off (RFC 6386)."""
+    plain, path = tmp_path / "plain.webm", tmp_path / "hidden.webm"
+    ticks = [number * 40 for number in range(30)]
+    write_clip(plain, ticks, "libvpx")
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size:
+                data = bytearray(bytes(packet))
+                data[0] &= 0xEF if number in (7, 20) else 0xFF
+                copy = av.Packet(bytes(data))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+                target.mux(copy)
+    info = probe(path, SamplingConfig(num_frames=1000))
+    shown = [number for number in range(30) if number not in (7, 20)]
+    assert [round(time_s * 1000) for time_s in info.times_s] == [ticks[number] for number in shown]
+    assert [number_in(frame) for frame in read(info)] == shown

@@ -221,7 +221,8 @@ def test_names_say_nothing(tmp_path: Path) -> None:
 
 def test_playlists_open_nothing_else(tmp_path: Path) -> None:
     """A playlist would make ffmpeg open whatever it names: other files, URLs of the inner network."""
-    write_clip(tmp_path / "secret.ts", [0, 40], container_format="mpegts")
+    write_clip(tmp_path / "secret.ts", [number * 40 for number in range(50)], container_format="mpegts")
+    assert probe(tmp_path / "secret.ts").kind == "video"
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST\n"
     (tmp_path / "a.m3u8").write_text(playlist)
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile secret.ts\n")

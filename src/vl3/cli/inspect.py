@@ -48,8 +48,8 @@ def command(
     from vl3.chat import MediaPart
     from vl3.config import ProcessorConfig
     from vl3.generate.options import settings
-    from vl3.generate.prepare import load_visuals
     from vl3.media import Decoder
+    from vl3.processing import load_visuals
     from vl3.weights import load_processor_config
 
     defaults = load_processor_config(model) if model else ProcessorConfig()

@@ -9,9 +9,10 @@ from vl3.generate.answer import Answer, AnswerStream
 from vl3.generate.assistant import Assistant
 from vl3.generate.engine import common_prefix
 from vl3.generate.options import Options, settings
-from vl3.generate.prepare import Prepared, load_visuals, times_of
+from vl3.generate.prepare import Prepared
 from vl3.media import MediaInfo
 from vl3.model import Visual
+from vl3.processing import load_visuals, times_of
 
 
 class Conversation:

@@ -1,14 +1,12 @@
-"""Messages -> the model's inputs: open the media, share the token budget, decode at that size, patch, prune."""
+"""Messages -> one request, ready for the engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vl3.chat import MediaPart, Message, media_of
-from vl3.config import ProcessorConfig, SamplingConfig, decode, encode
+from vl3.chat import Message, media_of
 from vl3.errors import UserError
 from vl3.media import Decoder, MediaInfo
-from vl3.model import Visual
-from vl3.processing import Inputs, Processor, make_visual, media_sizes
+from vl3.processing import Inputs, Processor, load_visuals, times_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,28 +24,3 @@ def prepare(messages: Sequence[Message], processor: Processor, decoder: Decoder)
         raise UserError("no messages: ask something")
     visuals, infos = load_visuals(media_of(messages), processor.config, decoder)
     return Prepared(processor.inputs(messages, visuals, times_of(infos)), infos)
-
-
-def load_visuals(
-    parts: Sequence[MediaPart], config: ProcessorConfig, decoder: Decoder
-) -> tuple[list[Visual], list[MediaInfo]]:
-    """Chooses frames of all media, then decodes each at its share of the request's token budget."""
-    infos = [decoder.probe(part.source, _sampling(config.sampling, part), part.kind) for part in parts]
-    visuals, seen = [], []
-    for info, size in zip(infos, media_sizes(infos, config), strict=True):
-        # frames that a damaged file cannot give are left out with a warning; the times that remain are true
-        present, frames = decoder.salvage(info, size)
-        visuals.append(make_visual(frames, info.kind == "video", config))
-        seen.append(present)
-    return visuals, seen
-
-
-def times_of(infos: Sequence[MediaInfo]) -> list[Sequence[float] | None]:
-    """Frame times of videos, None for images: what the prompt says of them."""
-    return [info.times_s if info.kind == "video" else None for info in infos]
-
-
-def _sampling(defaults: SamplingConfig, part: MediaPart) -> SamplingConfig:
-    if not part.options:
-        return defaults
-    return decode(SamplingConfig, {**encode(defaults), **part.options}, f"options of {part.kind} {part.source!s:.60}")

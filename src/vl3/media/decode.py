@@ -57,6 +57,7 @@ def video_frames(
                 pending = slots.pop(label), pool.submit(converter.convert, frame)
             if not slots:
                 break
+            logger.debug("%s: %d chosen frames did not come out by %s", info.name, len(slots), attempt)
         if pending is not None:
             yield pending[0], pending[1].result()
     if damaged:

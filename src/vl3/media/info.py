@@ -5,7 +5,6 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,8 +130,6 @@ class VideoPlan:
     """What is decoded when not everything is."""
     orientation: Orientation
     """The display matrix."""
-    time_base: Fraction
-    """Seconds in one tick of a PTS."""
 
 
 @configclass

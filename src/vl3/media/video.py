@@ -5,6 +5,7 @@ Frames are found again by their presentation time stamp (PTS). Where packets car
 
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import cast
 
 import numpy as np
@@ -49,17 +50,11 @@ def probe_video(source: Encoded, sampling: SamplingConfig, limits: FetchLimits) 
         time_base, index = stream.time_base, stream.index  # not to be read once the container is closed
         assert time_base is not None
 
-        counted = sample.pts not in packets.pts or any(
-            pts == NO_PTS for pts, shown in zip(packets.pts, packets.shown, strict=True) if shown
-        )
+        labels, times_s, end_s = _clock(packets, time_base, rate)
+        counted = sample.pts not in labels
         if counted:
             times_s, end_s = _count_times(source, limits, rate)
             labels = np.arange(len(times_s))
-        else:
-            shown = np.frombuffer(packets.shown, np.uint8).astype(bool)
-            labels = np.unique(np.frombuffer(packets.pts, np.int64)[shown])
-            times_s = labels * time_base.numerator / time_base.denominator
-            end_s = float(times_s[-1]) + _last_duration(packets.last_duration * float(time_base), times_s, rate)
         count_missing(container, stream, packets, end_s, source.name)
     chosen = choose(times_s, end_s, sampling, source.name, average_fps=rate)
     wanted = tuple(labels[chosen].tolist())
@@ -69,7 +64,6 @@ def probe_video(source: Encoded, sampling: SamplingConfig, limits: FetchLimits) 
         counted=counted,
         runs=() if counted else _runs(packets, wanted),
         orientation=orientation,
-        time_base=time_base,
     )
     return MediaInfo(
         name=source.name,
@@ -84,6 +78,17 @@ def probe_video(source: Encoded, sampling: SamplingConfig, limits: FetchLimits) 
         plan=plan,
         max_pixels=limits.max_pixels,
     )
+
+
+def _clock(packets: Packets, time_base: Fraction, rate: float | None) -> tuple[np.ndarray, np.ndarray, float]:
+    """(PTS of the shown frames in ascending order, the same in seconds, when the last one leaves the screen). All empty
+    if any has none."""
+    shown = np.frombuffer(packets.shown, np.uint8).astype(bool)
+    labels = np.unique(np.frombuffer(packets.pts, np.int64)[shown])
+    if len(labels) == 0 or labels[0] == NO_PTS:
+        return np.array([], np.int64), np.array([]), 0.0
+    times_s = labels * time_base.numerator / time_base.denominator
+    return labels, times_s, float(times_s[-1]) + _last_duration(packets.last_duration * float(time_base), times_s, rate)
 
 
 def _count_times(source: Encoded, limits: FetchLimits, rate: float | None) -> tuple[np.ndarray, float]:

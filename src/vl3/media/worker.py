@@ -46,7 +46,7 @@ def main() -> None:
     logger.addHandler(outbox)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=watch_parent, args=(os.getppid(),), daemon=True).start()
     while True:
         try:
             request, time_limit_s = pickle.load(inbox)
@@ -79,7 +79,7 @@ def _set_alarm(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _watch_parent(parent: int) -> None:
+def watch_parent(parent: int) -> None:
     """Ends this process soon after its parent, also in the middle of a request."""
     while os.getppid() == parent:
         time.sleep(0.5)

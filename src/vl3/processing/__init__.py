@@ -1,5 +1,6 @@
 """Frames and messages -> what the model takes: resize, patches, pruning, token ids."""
 
+from vl3.processing.load import load_visuals, times_of
 from vl3.processing.patches import patchify, unpatchify
 from vl3.processing.processor import IGNORE, Inputs, Processor, make_visual, media_sizes
 from vl3.processing.prune import keep_mask
@@ -10,9 +11,11 @@ __all__ = [
     "Inputs",
     "Processor",
     "keep_mask",
+    "load_visuals",
     "make_visual",
     "media_sizes",
     "patchify",
     "target_sizes",
+    "times_of",
     "unpatchify",
 ]
