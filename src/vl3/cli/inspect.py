@@ -50,9 +50,9 @@ def command(
     from vl3.generate.options import settings
     from vl3.media import Decoder
     from vl3.processing import load_visuals
-    from vl3.weights import load_processor_config
+    from vl3.weights import load_processor
 
-    defaults = load_processor_config(model) if model else ProcessorConfig()
+    defaults = load_processor(model)[0] if model else ProcessorConfig()
     config = settings(defaults, api_options(given)).processing
     console = Console(stderr=True)
     with Decoder(decode_timeout) as decoder, console.status("reading media"):

@@ -1,8 +1,9 @@
 """Which frames of a clip are looked at: presentation times in, frame numbers out. Pure functions.
 
 `authors`: the frame on screen at start + i/fps, for i = 0, 1, ... up to the end (paper section 3.2: 1 frame a second);
-more than max_frames samples are thinned by a truncated linspace. (The authors' ffmpeg filter takes the last frame of each
-interval and labels it with the interval's start; here a frame's time is its own.) `transformers`: evenly spaced frame numbers.
+more than max_frames samples are thinned by a truncated linspace. (The authors' ffmpeg filter takes the last frame of
+each interval and labels it with the interval's start; here a frame's time is its own.) `transformers`: evenly spaced
+frame numbers.
 """
 
 import math

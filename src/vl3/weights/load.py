@@ -62,10 +62,13 @@ def load_checkpoint(
     )
 
 
-def load_processor_config(id_or_path: str | Path, revision: str | None = None) -> ProcessorConfig:
-    """Only how a checkpoint wants its pictures; its tensors are not read (though a hub id is downloaded whole)."""
+def load_processor(
+    id_or_path: str | Path, revision: str | None = None
+) -> tuple[ProcessorConfig, Tokenizer, ModelConfig]:
+    """All of a checkpoint but its tensors, which are not read (though a hub id is downloaded whole)."""
     folder = locate(id_or_path, revision)
-    return processor_config(read_config_file(folder), folder)
+    data = read_config_file(folder)
+    return processor_config(data, folder), load_tokenizer(folder), model_config(data, folder)
 
 
 def read_tensors(

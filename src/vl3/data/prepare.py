@@ -1,0 +1,75 @@
+"""One sample -> model inputs that fit: frames are thinned before anything is cut, and no visual span is ever cut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vl3.chat import media_of
+from vl3.config import ProcessorConfig
+from vl3.data.config import SourceConfig
+from vl3.data.schema import Sample
+from vl3.errors import UserError
+from vl3.media import Decoder, MediaInfo
+from vl3.processing import IGNORE, Inputs, Processor, load_visuals, times_of
+
+
+@dataclass(frozen=True)
+class Preparer:
+    """Turns the samples of one source into inputs."""
+
+    processor: Processor
+    """With the recipe's settings."""
+    source: SourceConfig
+    """Its overrides."""
+    most_tokens: int
+    """Longest sequence."""
+
+    def inputs(self, sample: Sample, decoder: Decoder) -> Inputs:
+        """The inputs of a sample, labels included. UserError with the reason why it cannot be trained on."""
+        config = overridden(self.processor.config, self.source)
+        messages = sample.messages
+        if self.source.system and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": self.source.system}, *messages]
+        try:
+            while True:
+                visuals, infos = load_visuals(media_of(messages), config, decoder)
+                inputs = self.processor.inputs(messages, visuals, times_of(infos), add_generation_prompt=False)
+                if inputs.num_tokens <= self.most_tokens:
+                    break
+                config = self._thinner(config, infos, inputs)
+            if not bool((inputs.labels != IGNORE).any()):
+                raise UserError("none of its tokens is trained on")
+            return inputs
+        except UserError as error:
+            text = str(error)
+            raise UserError(text if text.startswith(sample.where) else f"{sample.where}: {text}") from error
+
+    def _thinner(self, config: ProcessorConfig, infos: Sequence[MediaInfo], inputs: Inputs) -> ProcessorConfig:
+        """Settings with as many frames fewer as the sequence is too long."""
+        longest = max((len(info.times_s) for info in infos if info.kind == "video"), default=1)
+        visual = int(inputs.visual_mask.sum())
+        room = self.most_tokens - (inputs.num_tokens - visual)
+        if longest == 1 or room <= 0:
+            raise UserError(
+                f"{inputs.num_tokens} tokens ({visual} visual) do not fit into {self.most_tokens}: raise "
+                "pack_tokens, or lower max_tokens or the length of its text"
+            )
+        fewer = min(longest - 1, int(np.floor(longest * room / max(visual, 1))))
+        return replace(config, sampling=replace(config.sampling, max_frames=max(1, fewer)))
+
+
+def overridden(config: ProcessorConfig, source: SourceConfig) -> ProcessorConfig:
+    """The recipe's settings with a source's own."""
+    sampling = replace(
+        config.sampling,
+        fps=source.fps or config.sampling.fps,
+        max_frames=source.max_frames or config.sampling.max_frames,
+    )
+    return replace(
+        config,
+        sampling=sampling,
+        image_merge_size=source.image_merge_size or config.image_merge_size,
+        video_merge_size=source.video_merge_size or config.video_merge_size,
+        max_tokens=source.max_tokens or config.max_tokens,
+    )
