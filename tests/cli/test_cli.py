@@ -72,6 +72,8 @@ def test_options_reach_the_model(model: str) -> None:
         (["ask", PHOTO, "What?", "--temperature", "-1"], "temperature must not be negative"),
         (["ask", PHOTO, "What?", "--device", "warp"], "device 'warp' cannot be used here"),
         (["ask", "-", "-", "What?"], "only once"),
+        (["ask", "What?", PHOTO], "the question comes last"),
+        (["ask", PHOTO, " "], "the question is empty"),
         (["ask", CLIP, "What?", "--start", "50"], "lasts 7.60 s"),
         (["inspect", "none.mp4"], "none.mp4: no such file"),
         (["inspect", PHOTO, "--sheet", "/nowhere/x.png"], "/nowhere/x.png: cannot be written"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,6 +35,10 @@ def command(files_and_question: tuple[str, ...], system: str | None, as_json: bo
       curl -s https://example.org/cat.jpg | vl3 ask - "Which animal is this?"
     """
     *files, text = files_and_question
+    if not text.strip():
+        raise UserError("the question is empty")
+    if text == "-" or Path(text).exists():
+        raise UserError(f"{text} is a file, and the question comes last: vl3 ask FILE... QUESTION")
     if files.count("-") > 1:
         raise UserError("standard input (-) can be given only once")
     media = [sys.stdin.buffer.read() if file == "-" else file for file in files]
