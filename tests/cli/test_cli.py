@@ -148,7 +148,7 @@ def test_convert_and_assemble_write_what_loads(model: str, tmp_path: Path) -> No
     assert status == 2 and "--overwrite" in errors
 
 
-@pytest.mark.parametrize("verb", ["ask", "chat", "inspect", "convert", "assemble", "demo-model"])
+@pytest.mark.parametrize("verb", ["ask", "chat", "inspect", "convert", "assemble", "train", "demo-model"])
 def test_every_help_has_examples(verb: str) -> None:
     status, out, _ = vl3(verb, "--help")
     assert status == 0 and "Examples:" in out and f"vl3 {verb}" in out

@@ -17,6 +17,7 @@ _VERBS = {
     "convert": "Rewrite a checkpoint in another layout.",
     "assemble": "Build a model from a vision tower and a language model.",
     "data": "Check and show training data.",
+    "train": "Train or fine-tune a model by a recipe.",
     "demo-model": "Make a tiny untrained model to try commands with.",
 }
 

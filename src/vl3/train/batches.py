@@ -1,0 +1,75 @@
+"""The data of one optimiser step, shared out among the ranks."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vl3.data import DataConfig, Loader, Pack
+from vl3.processing import Processor
+from vl3.train.distributed import World, gather_objects
+from vl3.train.loss import IGNORE, next_token_targets
+
+
+class Batches:
+    """Steps of micro-batches; every rank gets as many as any other."""
+
+    def __init__(self, config: DataConfig, processor: Processor, world: World, output: str) -> None:
+        """Samples that fail are named in `output`/quarantine.jsonl, unless the config names another file."""
+        quarantine = config.quarantine or str(Path(output) / "quarantine.jsonl")
+        self._loader = Loader(replace(config, quarantine=quarantine), processor, world.rank, world.size)
+        self._world = world
+
+    def next_step(self) -> list[Pack]:
+        """This rank's micro-batches of one step, filled up with blank ones where others have more."""
+        packs = self._loader.next_step()
+        most = max(gather_objects(len(packs), self._world))
+        return packs + [blank_pack()] * (most - len(packs))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the next step begins."""
+        return self._loader.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from there, on any number of ranks."""
+        self._loader.load_state_dict(state)
+
+
+def held_out_packs(config: DataConfig, processor: Processor, world: World, max_packs: int) -> list[Pack]:
+    """This rank's share of at most `max_packs` held-out samples, in file order."""
+    return Loader(config, processor, world.rank, world.size).first(max_packs)
+
+
+def blank_pack() -> Pack:
+    """One token that nothing is learnt from: what a rank does while others have a micro-batch more."""
+    return Pack(
+        input_ids=torch.zeros(1, dtype=torch.long),
+        labels=torch.full((1,), IGNORE),
+        visual_mask=torch.zeros(1, dtype=torch.bool),
+        lengths=[1],
+        sources=["(blank)"],
+    )
+
+
+def num_supervised(pack: Pack) -> int:
+    """Tokens that are trained on: labelled ones, but for the first of a sample, which nothing predicts."""
+    return int((next_token_targets(pack.labels, pack.lengths) != IGNORE).sum())
+
+
+def sample_of_supervised(pack: Pack) -> Tensor:
+    """int64 [n]: which sample each supervised token belongs to, in the order of the losses."""
+    samples = torch.arange(len(pack.lengths)).repeat_interleave(torch.tensor(pack.lengths))
+    return samples[next_token_targets(pack.labels, pack.lengths) != IGNORE]
+
+
+def to_device(pack: Pack, device: torch.device) -> Pack:
+    """The same pack with its tensors on `device`."""
+    return replace(
+        pack,
+        input_ids=pack.input_ids.to(device, non_blocking=True),
+        labels=pack.labels.to(device, non_blocking=True),
+        visual_mask=pack.visual_mask.to(device, non_blocking=True),
+        visuals=[visual.to(device) for visual in pack.visuals],
+    )

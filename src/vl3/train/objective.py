@@ -1,0 +1,68 @@
+"""What is trained: the model together with its loss, from one pack of samples to one sum.
+
+One forward pass of this module is one micro-batch. It is the root of sharding: what it calls inside its own forward
+pass (embedding, projector, head) it finds whole.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+from vl3.data import Pack
+from vl3.model import VideoLLaMA3, Visual
+from vl3.model.videollama3 import splice
+from vl3.train.distributed import World
+from vl3.train.loss import IGNORE, cross_entropy, next_token_targets
+
+
+class Objective(nn.Module):
+    """pack -> (sum of the losses of its supervised tokens; these losses one by one)."""
+
+    def __init__(self, model: VideoLLaMA3, always_look: bool = False) -> None:
+        """always_look: run the vision encoder also for packs without media, on a dummy patch whose weight is zero.
+
+        Needed where ranks share the work: all must take part in the gathering of the encoder's weights and in the
+        reduction of its gradients, or the others wait for ever.
+        """
+        super().__init__()
+        self.model = model
+        self.always_look = always_look
+
+    def forward(self, pack: Pack) -> tuple[Tensor, Tensor]:
+        """Scalar float32 with gradients, and float32 [n] without, n the supervised tokens in their order."""
+        language = self.model.language
+        x_TD = language.embed_tokens(pack.input_ids)
+        if pack.visuals:
+            x_TD = splice(x_TD, pack.visual_mask, self.model.see(pack.visuals))
+        elif self.always_look:
+            x_TD = x_TD + 0 * self.model.see([self._dummy(x_TD.device)]).sum()
+        hidden_TD = language(x_TD, pack.lengths)
+        targets = next_token_targets(pack.labels, pack.lengths)
+        supervised = targets != IGNORE
+        head_VD = language.embed_tokens.weight if language.lm_head is None else language.lm_head.weight
+        result: Any = cross_entropy(hidden_TD[supervised], head_VD, targets[supervised])
+        return result
+
+    def _dummy(self, device: torch.device) -> Visual:
+        patch = torch.zeros(1, self.model.config.vision.patch_dim, dtype=torch.uint8, device=device)
+        return Visual(patch, (1, 1, 1), 1, torch.ones(1, 1, dtype=torch.bool, device=device))
+
+
+def shard(objective: Objective, world: World, half: bool) -> Objective:
+    """Spreads weights, gradients and optimiser state of every block over the ranks, in place (FSDP2, arXiv 2304.11277).
+
+    A block is gathered just before it is used. half: weights travel as bfloat16, gradients meet in float32. One process
+    alone is not wrapped in anything.
+    """
+    if world.size == 1:
+        return objective
+    halves = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    policy = halves if half else MixedPrecisionPolicy()
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    for block in [*objective.model.vision.blocks, *objective.model.language.layers]:
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(objective, mesh=mesh, mp_policy=policy)
+    return objective

@@ -1,0 +1,219 @@
+"""Training: the build order of a run, and its loop."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.distributed.tensor import DTensor
+
+from vl3.data import Pack
+from vl3.errors import UserError
+from vl3.processing import Processor
+from vl3.train import checkpoint
+from vl3.train.batches import Batches, held_out_packs, num_supervised, sample_of_supervised, to_device
+from vl3.train.checkpoint import Position
+from vl3.train.config import TrainConfig
+from vl3.train.distributed import World, gather_objects, join_world, leave_world, sum_over_ranks
+from vl3.train.export import export
+from vl3.train.held_out import HeldOut
+from vl3.train.log import Meter, Record, RunLog, peak_memory_gb, print_table
+from vl3.train.objective import Objective, shard
+from vl3.train.optim import make_optimizer, schedule, set_learning_rates, table
+from vl3.train.start import load_start, prepare, processor_of
+from vl3.weights import Checkpoint
+
+Evaluate = Callable[[Checkpoint], dict[str, float]]
+"""Scores of a model, by name: called with the model as it is while one process trains, and with the finished one."""
+
+
+def train(
+    config: TrainConfig, *, resume: bool = False, dry_run: int | None = None, evaluate: Evaluate | None = None
+) -> Path | None:
+    """Runs a recipe to its end and returns the folder of the finished weights (None for a dry run).
+
+    resume goes on from the newest checkpoint, if there is one; dry_run does so many steps and writes nothing.
+    """
+    _check_output(config, may_exist=resume or dry_run is not None)
+    world = join_world(config.device)
+    try:
+        run = Run(config, world, evaluate)
+        if resume and (newest := checkpoint.latest(config)) is not None:
+            run.restore(newest)
+        run.loop(dry_run)
+        return run.finish() if dry_run is None else None
+    finally:
+        leave_world(world)
+
+
+class Run:
+    """A run in progress: weights, what is trained of them, sharding, optimiser, data, in this order."""
+
+    def __init__(self, config: TrainConfig, world: World, evaluate: Evaluate | None = None) -> None:
+        self.config, self.world, self.evaluate = config, world, evaluate
+        start = load_start(config.init_from)
+        self.start = replace(start, processor=processor_of(config, start))
+        self.parts = prepare(start.model, config, world.device)
+        self.objective = shard(Objective(start.model, always_look=world.size > 1), world, self.half)
+        self.optimizer = make_optimizer(self.parts, config.optim)
+        self.processor = Processor(self.start.processor, start.tokenizer, start.config)
+        self.batches = Batches(config.data, self.processor, world, config.output)
+        self.held_out = self._held_out()
+        self.step = 0
+
+    @property
+    def half(self) -> bool:
+        """Whether products are in bfloat16."""
+        return self.config.precision == "bf16"
+
+    def restore(self, path: Path) -> None:
+        """Goes back to a checkpoint."""
+        position = checkpoint.load(self.objective, self.optimizer, path, self.world)
+        self.batches.load_state_dict(position.data)
+        self.step = position.step
+
+    def loop(self, dry_run: int | None = None) -> None:
+        """Steps until the run, or the dry run, is done."""
+        last = self.config.steps if dry_run is None else min(self.config.steps, self.step + dry_run)
+        if self.world.is_main:
+            print_table(table(self.parts))
+        folder = None if dry_run is not None or not self.world.is_main else Path(self.config.output)
+        with RunLog(folder, last, self.step, self.config.tensorboard, show=self.world.is_main) as log:
+            meter = Meter()
+            while self.step < last:
+                losses, norm = self._step(meter)
+                if self.step % self.config.log_every_steps == 0 or self.step == last:
+                    self._report(losses, norm, meter, log, last)
+                if dry_run is None:
+                    self._measure(log)
+                    self._save()
+
+    def finish(self) -> Path:
+        """Writes the finished weights."""
+        return export(self.objective, self.config, self.start.processor, self.world, self._score_finished)
+
+    def _step(self, meter: Meter) -> tuple["Losses", float]:
+        """One optimiser step over all of its micro-batches on all ranks."""
+        config, world = self.config, self.world
+        # all that is random in a step is dropout; its seed is a function of the step, so nothing of it need be saved
+        torch.manual_seed(config.seed + 1_000_003 * self.step + 7919 * world.rank)
+        set_learning_rates(self.optimizer, schedule(self.step, config.steps, config.optim))
+        packs = self.batches.next_step()
+        (supervised,) = sum_over_ranks([sum(num_supervised(pack) for pack in packs)], world)
+        if supervised == 0:
+            raise UserError(f"step {self.step + 1}: none of its samples has an answer to train on")
+        losses = Losses()
+        for pack in packs:
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=self.half):
+                total, per_token = self.objective(to_device(pack, world.device))
+            # sharded gradients are averaged over the ranks: times their number, it is the sum
+            if total.requires_grad:  # a text pack does not where only the vision encoder learns
+                (total * (world.size / supervised)).backward()
+            losses.add(pack, per_token)
+            meter.count(tokens=sum(pack.lengths), supervised_tokens=per_token.shape[0], samples=len(pack.sources))
+        norm = self._apply_gradients()
+        self.step += 1
+        meter.count(steps=1)
+        return losses, norm
+
+    def _apply_gradients(self) -> float:
+        """Clips, steps, and returns the norm of all gradients before clipping."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        limit = self.config.optim.clip
+        norm = nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+    def _report(self, losses: "Losses", norm: float, meter: Meter, log: RunLog, last: int) -> None:
+        rates = meter.take(self.world)
+        record: Record = {"step": self.step, **losses.summary(self.world), "grad_norm": norm}
+        record |= {"lr": {g["name"]: g["lr"] for g in self.optimizer.param_groups}} | rates
+        record["memory_gb"] = peak_memory_gb(self.world.device)
+        record["eta_s"] = (last - self.step) / rates["steps_per_s"]
+        if not math.isfinite(record["loss"]):
+            raise UserError(
+                f"step {self.step}: the loss is {record['loss']}; lower the learning rates, or look at the "
+                f"step's samples; the newest checkpoint is whole: resume from it"
+            )
+        log.write(record)
+        log.show(record)
+
+    def _measure(self, log: RunLog) -> None:
+        """The held-out loss, sampled answers and the evaluation that was passed in, at their times."""
+        config = self.config.held_out
+        if config is None or self.held_out is None:
+            return
+        if self.step % config.every_steps and self.step < self.config.steps:
+            return
+        record: Record = {"step": self.step, **self.held_out.measure(self.objective, self.half)}
+        if self.evaluate is not None and self.world.size == 1 and self.step < self.config.steps:
+            record["scores"] = self.evaluate(replace(self.start, model=self.start.model.eval()))
+            self.objective.train()
+        log.write(record)
+        log.say(f"step {self.step}: held-out loss {record['held_out_loss']:.4f}")
+        for spoken in record["answers"]:
+            log.say(f"  {spoken['source']}: {spoken['answer']!r} (true: {spoken['truth']!r})")
+
+    def _save(self) -> None:
+        if self.step % self.config.save.every_steps == 0 or self.step == self.config.steps:
+            position = Position(self.step, self.batches.state_dict())
+            checkpoint.save(self.objective, self.optimizer, position, self.config, self.world)
+
+    def _score_finished(self, finished: Checkpoint) -> None:
+        """The evaluation of what was written, read back; its scores go beside the weights' folder."""
+        if self.evaluate is not None:
+            scores = self.evaluate(finished)
+            (Path(self.config.output) / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+
+    def _held_out(self) -> HeldOut | None:
+        config = self.config.held_out
+        if config is None:
+            return None
+        packs = held_out_packs(config.data, self.processor, self.world, config.max_packs)
+        return HeldOut(packs, config, self.start, self.world)
+
+
+class Losses:
+    """The losses of one step, in all and for each source."""
+
+    def __init__(self) -> None:
+        self._of_samples: list[tuple[list[str], torch.Tensor]] = []
+
+    def add(self, pack: Pack, per_token: torch.Tensor) -> None:
+        """per_token: [n] as the objective gives it."""
+        sample_n = sample_of_supervised(pack).to(per_token.device)
+        sums = per_token.new_zeros(len(pack.lengths)).index_add_(0, sample_n, per_token)
+        counts = sample_n.bincount(minlength=len(pack.lengths))
+        self._of_samples.append((pack.sources, torch.stack([sums, counts.to(sums.dtype)])))
+
+    def summary(self, world: World) -> Record:
+        """{"loss", "supervised_tokens", "sources": {name: {"loss", "tokens"}}} over all ranks."""
+        own: dict[str, list[float]] = {}
+        for sources, sums_and_counts in self._of_samples:
+            for source, (total, count) in zip(sources, sums_and_counts.T.tolist(), strict=True):
+                entry = own.setdefault(source, [0.0, 0.0])
+                entry[0], entry[1] = entry[0] + total, entry[1] + count
+        joined: dict[str, list[float]] = {}
+        for of_rank in gather_objects(own, world):
+            for source, (total, count) in of_rank.items():
+                entry = joined.setdefault(source, [0.0, 0.0])
+                entry[0], entry[1] = entry[0] + total, entry[1] + count
+        tokens = sum(count for _, count in joined.values())
+        return {
+            "loss": sum(total for total, _ in joined.values()) / max(tokens, 1),
+            "supervised_tokens": int(tokens),
+            "sources": {
+                source: {"loss": total / count, "tokens": int(count)}
+                for source, (total, count) in sorted(joined.items())
+                if count
+            },
+        }
+
+
+def _check_output(config: TrainConfig, may_exist: bool) -> None:
+    if not may_exist and checkpoint.latest(config) is not None:
+        raise UserError(f"{config.output}: holds checkpoints of a run; add --resume to go on, or choose another output")

@@ -1,0 +1,71 @@
+"""The chunked loss against torch's own cross-entropy, and its invariance to packing and splitting."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.tiny import tiny_model
+from vl3.data import Pack
+from vl3.train.loss import IGNORE, cross_entropy, next_token_targets
+from vl3.train.objective import Objective
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 100])
+def test_loss_and_gradients_are_those_of_torch(chunk: int) -> None:
+    torch.manual_seed(0)
+    hidden, head = torch.randn(7, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
+    targets = torch.randint(0, 50, (7,))
+    total, per_token = cross_entropy(hidden, head, targets, chunk)
+    (total * 0.3).backward()
+    h, w = hidden.detach().requires_grad_(), head.detach().requires_grad_()
+    expected = F.cross_entropy(F.linear(h, w), targets, reduction="none")
+    (expected.sum() * 0.3).backward()
+    torch.testing.assert_close(per_token, expected.detach())
+    torch.testing.assert_close(hidden.grad, h.grad)
+    torch.testing.assert_close(head.grad, w.grad)
+
+
+def test_no_supervised_token_gives_zero_gradients() -> None:
+    hidden, head = torch.randn(4, 8, requires_grad=True), torch.randn(9, 8, requires_grad=True)
+    total, per_token = cross_entropy(hidden[:0], head, torch.zeros(0, dtype=torch.long))
+    total.backward()
+    assert float(total.detach()) == 0 and per_token.shape == (0,)
+    assert hidden.grad is not None and not hidden.grad.any()
+
+
+def test_targets_never_cross_samples() -> None:
+    labels = torch.tensor([IGNORE, 5, 6, 7, 8, IGNORE])
+    assert next_token_targets(labels, [3, 3]).tolist() == [5, 6, IGNORE, 8, IGNORE, IGNORE]
+
+
+def _text_pack(lengths: list[int], ids: torch.Tensor) -> Pack:
+    mask = torch.zeros(len(ids), dtype=torch.bool)
+    return Pack(ids, ids.clone(), mask, lengths, [], ["x"] * len(lengths))
+
+
+def test_packing_and_accumulation_do_not_change_loss_or_gradients() -> None:
+    torch.manual_seed(0)
+    lengths = [5, 9, 3]
+    ids = torch.randint(0, 256, (sum(lengths),))
+    whole, apart = Objective(tiny_model()), Objective(tiny_model())
+    total, _ = whole(_text_pack(lengths, ids))
+    total.backward()
+    sum_apart = torch.zeros(())
+    for piece in ids.split(lengths):
+        part, _ = apart(_text_pack([len(piece)], piece))
+        part.backward()
+        sum_apart += part.detach()
+    torch.testing.assert_close(total.detach(), sum_apart, rtol=1e-5, atol=1e-5)
+    for (name, a), b in zip(whole.model.named_parameters(), apart.model.parameters(), strict=True):
+        if a.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_dummy_look_changes_nothing_and_reaches_the_encoder() -> None:
+    pack = _text_pack([6], torch.arange(6))
+    plain, looking = Objective(tiny_model()), Objective(tiny_model(), always_look=True)
+    a, b = plain(pack)[0], looking(pack)[0]
+    assert torch.equal(a, b)
+    b.backward()
+    for parameter in looking.model.vision.parameters():
+        assert parameter.grad is not None and not parameter.grad.any()

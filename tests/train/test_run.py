@@ -1,0 +1,122 @@
+"""Whole runs in one process: what changes, what does not, and what is written."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import VideoLlama3ForConditionalGeneration
+
+from tests.train.runs import losses, materials, tiny_run
+from vl3.errors import UserError
+from vl3.train import train
+from vl3.train.config import PartConfig
+from vl3.weights import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return materials(tmp_path_factory.mktemp("train"))
+
+
+def test_a_run_and_its_export(root: Path, tmp_path: Path) -> None:
+    held_out = {"data": {"sources": [{"path": str(root / "held_out/samples.jsonl")}], "num_workers": 1}}
+    config = tiny_run(root, tmp_path / "run", held_out={**held_out, "answers": 2, "max_new_tokens": 4})
+    seen: list[str] = []
+    folder = train(config, evaluate=lambda checkpoint: {"layout": float(len(seen.append(checkpoint.layout) or []))})
+    assert folder == tmp_path / "run" / "final"
+    assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
+    assert seen == ["vl3"]  # evaluation was given what was read back
+    last = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])
+    assert last["held_out_loss"] > 0 and len(last["answers"]) == 2
+    ours = load_checkpoint(folder)
+    theirs = VideoLlama3ForConditionalGeneration.from_pretrained(tmp_path / "run/final-transformers").eval()
+    ids = torch.arange(1, 40)
+    with torch.no_grad():
+        mine = ours.model.logits(ours.model(ids, [len(ids)]))
+        torch.testing.assert_close(mine, theirs(input_ids=ids[None]).logits[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("trained", ["vision", "projector", "language"])
+def test_frozen_modules_keep_every_bit(root: Path, tmp_path: Path, trained: str) -> None:
+    frozen = {name: {"lr": 1e-3 if name == trained else 0} for name in ("vision", "projector", "language")}
+    config = tiny_run(root, tmp_path / "run", **frozen, steps=1, save={"every_steps": 9, "layouts": ["vl3"]})
+    folder = train(config)
+    assert folder is not None
+    before, after = load_checkpoint(root / "model").model, load_checkpoint(folder).model
+    for name, tensor in before.state_dict().items():
+        same = torch.equal(tensor, after.state_dict()[name])
+        assert same or name.startswith(trained), name
+    assert any(not torch.equal(t, after.state_dict()[n]) for n, t in before.state_dict().items())
+
+
+def test_resume_continues_to_the_same_bits(root: Path, tmp_path: Path) -> None:
+    whole = tiny_run(root, tmp_path / "whole", save={"every_steps": 2, "layouts": ["vl3"]})
+    train(whole)
+    broken = replace(whole, output=str(tmp_path / "broken"))
+    train(broken)
+    for name in ("checkpoints/step-00000004", "final"):
+        _remove(tmp_path / "broken" / name)
+    with pytest.raises(UserError, match="--resume"):
+        train(broken)
+    train(broken, resume=True)
+    a, b = (load_checkpoint(tmp_path / n / "final").model.state_dict() for n in ("whole", "broken"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "broken")
+
+
+def test_micro_batches_do_not_change_the_losses(root: Path, tmp_path: Path) -> None:
+    for name, tokens in (("one", 2048), ("many", 128)):
+        config = tiny_run(root, tmp_path / name)
+        train(replace(config, data=replace(config.data, pack_tokens=tokens)))
+    assert losses(tmp_path / "one") == pytest.approx(losses(tmp_path / "many"), abs=1e-4)
+
+
+def test_text_samples_are_trained_on(root: Path, tmp_path: Path) -> None:
+    from tests.train.toy import write_toy
+
+    path = write_toy(tmp_path / "text", 6, kinds="t")
+    config = tiny_run(root, tmp_path / "run", steps=1)
+    source = replace(config.data.sources[0], path=str(path))
+    train(replace(config, data=replace(config.data, sources=(source,))))
+    record = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[0])
+    answers = [json.loads(line)["conversations"][1]["value"] for line in path.read_text().splitlines()]
+    assert record["supervised_tokens"] == sum(len(answer) + 1 for answer in answers)  # its bytes and the end mark
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_lora(root: Path, tmp_path: Path, merge: bool) -> None:
+    pytest.importorskip("peft")
+    config = tiny_run(
+        root,
+        tmp_path / "run",
+        language={"lr": 1e-2, "lora": {"rank": 4}},
+        vision={},
+        save={"every_steps": 9, "merge_lora": merge, "layouts": ["vl3"]},
+    )
+    folder = train(config)
+    assert folder is not None and folder.name == ("final" if merge else "adapter")
+    from vl3.train.start import load_start
+
+    before, after = load_checkpoint(root / "model").model, load_start(str(tmp_path / "run")).model
+    changed = {n for n, t in before.state_dict().items() if not torch.equal(t, after.state_dict()[n])}
+    assert any(".q_proj.weight" in name for name in changed)
+    assert all(name.startswith(("projector", "language.layers")) for name in changed)
+
+
+def test_bf16_keeps_trained_weights_in_float32(root: Path, tmp_path: Path) -> None:
+    config = replace(tiny_run(root, tmp_path / "run", steps=2), precision="bf16", vision=PartConfig())
+    train(config)
+    assert all(loss < 20 for loss in losses(tmp_path / "run"))
+
+
+def test_a_dry_run_writes_nothing(root: Path, tmp_path: Path) -> None:
+    assert train(tiny_run(root, tmp_path / "run"), dry_run=1) is None
+    assert not (tmp_path / "run").exists()
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)
