@@ -37,3 +37,9 @@ def test_prefill_and_decode() -> None:
 def test_preprocess() -> None:
     result = run("preprocess.py", "--runs", "1")
     assert result["same grid"] == "yes"
+
+
+def test_train_step() -> None:
+    result = run("train_step.py", "--steps", "1")
+    theirs, ours = result["losses, transformers and vl3"]  # type: ignore[misc]
+    assert ours == pytest.approx(theirs, abs=1e-3)

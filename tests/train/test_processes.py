@@ -1,0 +1,104 @@
+"""Runs as users start them: under torchrun, and killed at any moment."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.train.runs import losses, materials, tiny_run
+from tests.train.toy import write_toy
+from vl3.config import encode
+from vl3.train import TrainConfig
+from vl3.weights import load_checkpoint
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+ALONE = [sys.executable]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return materials(tmp_path_factory.mktemp("train"))
+
+
+def command(start: list[str], config: TrainConfig) -> list[str]:
+    """`vl3 train --resume` of the config as a recipe file, begun by `start`."""
+    recipe = Path(config.output + ".yaml")
+    recipe.write_text(yaml.safe_dump(encode(config), sort_keys=False))
+    return [*start, "-m", "vl3", "train", str(recipe), "--resume"]
+
+
+def run(start: list[str], config: TrainConfig) -> None:
+    """Runs it to its end."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command(start, config), env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
+    """Of the finished model."""
+    state: dict[str, torch.Tensor] = load_checkpoint(Path(config.output) / "final").model.state_dict()
+    return state
+
+
+def test_two_processes_follow_the_curve_of_one(root: Path, tmp_path: Path) -> None:
+    """Mixed images, clips and text; the run on two also goes on alone from its middle."""
+    alone = tiny_run(root, tmp_path / "alone", steps=6, save={"every_steps": 3, "keep": 9, "layouts": ["vl3"]})
+    run(ALONE, alone)
+    two = replace(alone, output=str(tmp_path / "two"))
+    run(TORCHRUN, two)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=1e-4)
+    for part in ("final", "checkpoints/step-00000006"):
+        subprocess.run(["rm", "-r", str(tmp_path / "two" / part)], check=True)
+    run(ALONE, two)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=1e-4)
+    assert len(losses(tmp_path / "two")) == 6
+
+
+def test_a_rank_without_media_does_not_hang(root: Path, tmp_path: Path) -> None:
+    """Two samples a step, nine of ten of them text: nearly always one rank, or both, have nothing to look at."""
+    path = write_toy(tmp_path / "mostly_text", 30, kinds="ittttttttt")
+    config = tiny_run(root, tmp_path / "run", steps=12, save={"every_steps": 12, "layouts": ["vl3"]})
+    source = replace(config.data.sources[0], path=str(path))
+    config = replace(config, data=replace(config.data, sources=(source,), samples_per_step=2))
+    run(TORCHRUN, config)
+    assert len(losses(tmp_path / "run")) == 12
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_nothing(root: Path, tmp_path: Path) -> None:
+    whole = tiny_run(root, tmp_path / "whole", steps=40, save={"every_steps": 1, "layouts": ["vl3"]})
+    run(ALONE, whole)
+    killed = replace(whole, output=str(tmp_path / "killed"))
+    log, rng, kills = tmp_path / "killed/log.jsonl", random.Random(0), 0
+    for kill in range(10):
+        process = subprocess.Popen(
+            command(ALONE, killed), stderr=subprocess.DEVNULL, start_new_session=True, env={**os.environ}
+        )
+        deadline, before = time.monotonic() + 120, lines(log)
+        while process.poll() is None and lines(log) <= before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(rng.random() * 0.3)  # somewhere in a step, or while a checkpoint is written
+        kills += process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert lines(log) > 0, f"kill {kill} came before the first step"
+    assert kills == 10
+    run(ALONE, killed)
+    a, b = weights(whole), weights(killed)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+
+
+def lines(path: Path) -> int:
+    """How many lines a log has so far."""
+    return path.read_text().count("\n") if path.exists() else 0
