@@ -5,6 +5,7 @@ import json
 import random
 import tarfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,35 @@ def test_json_parquet_and_tar_give_the_same_samples(tmp_path: Path, media: Path,
         for x, y in zip(found[0], others, strict=True):
             assert torch.equal(x.input_ids, y.input_ids) and torch.equal(x.labels, y.labels)
             assert all(torch.equal(v.patches, w.patches) for v, w in zip(x.visuals, y.visuals, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["one", "many"])
+def test_a_hub_dataset_streamed_or_not_gives_the_same_samples(tmp_path: Path, media: Path, kind: str) -> None:
+    """A folder in the layout of a hub dataset, with pictures embedded as `datasets` stores them."""
+    datasets = pytest.importorskip("datasets")
+    picture = {"bytes": (media / "a.png").read_bytes(), "path": "a.png"}
+    rows = [
+        {**_only(said(f"<image>\nNumber {i}?")), "image": picture if kind == "one" else [picture]} for i in range(9)
+    ]
+    table = datasets.Dataset.from_list(rows)
+    image = datasets.Image() if kind == "one" else datasets.List(datasets.Image())
+    table = table.cast(datasets.Features({**table.features, "image": image}))
+    table.to_parquet(str(tmp_path / "set" / "data" / "train-0.parquet"))
+    config = SourceConfig(path=f"hf:{tmp_path / 'set'}")
+    whole = open_source(config)
+    streamed = open_source(replace(config, streaming=True, num_samples=9))
+    assert len(whole) == len(streamed) == 9
+    for i in (0, 1, 4, 8, 2, 2):  # on, over a gap, and back
+        assert whole.get(i) == streamed.get(i) and f"Number {i}?" in str(whole.get(i).messages)
+    data = DataConfig(sources=(replace(config, streaming=True, num_samples=9),))
+    assert [Mixture([streamed], data).sample(0, turn) for turn in (0, 5, 9)] == [0, 5, 0]
+    with pytest.raises(UserError, match="ends before row 9"):
+        open_source(replace(config, streaming=True, num_samples=10)).get(9)
+    (tmp_path / "unsized" / "data").mkdir(parents=True)
+    (tmp_path / "unsized" / "data" / "train.jsonl").write_text(json.dumps(_only(said("Hi?"))) + "\n")
+    for wrong, words in (("nowhere", "could not be opened"), ("unsized", "how many samples")):
+        with pytest.raises(UserError, match=words):
+            open_source(replace(config, path=f"hf:{tmp_path / wrong}", streaming=True))
 
 
 def _only(row: dict[str, Any]) -> dict[str, Any]:

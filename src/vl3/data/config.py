@@ -10,7 +10,16 @@ class SourceConfig:
     """One file, or folder of files, of annotations."""
 
     path: str
-    """.json, .jsonl, .parquet or .tar, or a folder of .parquet or .tar files."""
+    """.json, .jsonl, .parquet or .tar, or a folder of .parquet or .tar files; or `hf:OWNER/NAME`, a dataset of the
+    Hugging Face hub (`hf:FOLDER`: one on the disk)."""
+    subset: str | None = None
+    """Of a hub dataset: its configuration."""
+    split: str = "train"
+    """Of a hub dataset."""
+    streaming: bool = False
+    """Read a hub dataset as it comes instead of downloading it first: in the order of its files, never shuffled."""
+    num_samples: int | None = None
+    """Of a streamed dataset that does not say how many samples its split has."""
     name: str | None = None
     """What logs call it; by default the file's name without its ending."""
     weight: float | None = None

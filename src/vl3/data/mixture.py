@@ -35,7 +35,7 @@ class Mixture:
     def sample(self, source: int, turn: int) -> int:
         """Which sample a source gives at its `turn`-th turn: each pass visits all of them once."""
         epoch, place = divmod(turn, len(self.sources[source]))
-        if not self.config.shuffle:
+        if not self.config.shuffle or self.sources[source].sequential:
             return place
         return int(_permutation(self.config.seed, source, epoch, len(self.sources[source]))[place])
 

@@ -1,4 +1,4 @@
-"""Annotation files as sequences with random access: .json, .jsonl, .parquet and WebDataset .tar."""
+"""Annotations as sequences: .json, .jsonl, .parquet, WebDataset .tar, and datasets of the Hugging Face hub."""
 
 import json
 import tarfile
@@ -24,6 +24,8 @@ class Source:
     """Number of samples (of lines, for .jsonl: a blank line is a sample that fails)."""
     get: Callable[[int], Sample]
     """The i-th sample. UserError naming its line for one that is none."""
+    sequential: bool = False
+    """Whether samples come in a fixed order, so that going back, or far ahead, means to read from the start."""
 
     def __len__(self) -> int:
         return self.length
@@ -39,6 +41,10 @@ class Source:
 
 def open_source(config: SourceConfig) -> Source:
     """Opens a source. UserError when it is missing, empty, or of no known form."""
+    if config.path.startswith(HUB):
+        return _hub(config)
+    if config.streaming:
+        raise UserError(f"{config.path}: only a dataset of the hub is streamed ({HUB}OWNER/NAME); leave streaming out")
     path = Path(config.path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder of annotations")
@@ -54,6 +60,9 @@ def open_source(config: SourceConfig) -> Source:
         raise UserError(f"{path}: no samples in it")
     return Source(config, name, length, get)
 
+
+HUB = "hf:"
+"""What a path begins with that names a dataset of the hub."""
 
 Opened = tuple[int, Callable[[int], Sample]]
 
@@ -89,21 +98,80 @@ def _jsonl(files: list[Path], root: Path, form: str) -> Opened:
 
 def _parquet(files: list[Path], root: Path, form: str) -> Opened:
     """Through `datasets`, which maps the files into memory; images may be embedded ({"bytes": ..., "path": ...})."""
+    where = str(files[0].parent if len(files) > 1 else files[0])
+    table = _load_dataset(where, "parquet", data_files=[str(file) for file in files], split="train")
+    return len(table), lambda i: parse(_row(table[i]), f"{where}: row {i}", root, form)
+
+
+def _hub(config: SourceConfig) -> Source:
+    """A dataset by its name: downloaded and mapped into memory, or streamed."""
+    name = config.path.removeprefix(HUB)
+    where = f"{config.path}, split {config.split}"
+    table = _load_dataset(where, name, config.subset, split=config.split, streaming=config.streaming)
+    root = Path(config.root or (name if Path(name).is_dir() else ".")).absolute()
+    label = config.name or name.rpartition("/")[2]
+    if not config.streaming:
+        if len(table) == 0:
+            raise UserError(f"{where}: no samples in it")
+        return Source(
+            config, label, len(table), lambda i: parse(_row(table[i]), f"{where}: row {i}", root, config.form)
+        )
+    splits = table.info.splits or {}
+    length = config.num_samples or (splits[config.split].num_examples if config.split in splits else 0)
+    if not length:
+        raise UserError(f"{where}: does not say how many samples it has; give num_samples, or leave streaming out")
+    stream = _Stream(table, where)
+    return Source(config, label, length, lambda i: parse(stream[i], f"{where}: row {i}", root, config.form), True)
+
+
+class _Stream:
+    """Rows of a stream by their numbers: ascending ones are read on to, others start anew. A worker has its own."""
+
+    def __init__(self, table: Any, where: str) -> None:
+        self._table, self._where = table, where
+        self._rows: Iterator[dict[str, Any]] = iter(())
+        self._place: int | None = None
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        if self._place is None or i < self._place:
+            self._rows, self._place = iter(self._table.skip(i)), i
+        try:
+            for _ in range(i - self._place):
+                next(self._rows)
+            row = next(self._rows)
+        except StopIteration:
+            self._place = None
+            raise UserError(f"{self._where}: ends before row {i}; num_samples is too large") from None
+        except OSError as error:  # a connection that broke: the next row opens another
+            self._place = None
+            raise UserError(f"{self._where}: row {i} could not be read: {error}") from error
+        self._place = i + 1
+        return _row(row)
+
+
+def _load_dataset(where: str, *args: Any, **settings: Any) -> Any:
+    """`datasets.load_dataset` with media left as their bytes, and its mistakes as ours."""
     try:
-        from datasets import Features, Image, load_dataset
+        from datasets import Features, Image, List, Video, load_dataset
+        from datasets.exceptions import DatasetsError
     except ImportError as error:
-        raise UserError(f"{files[0]}: reading parquet needs the train extra: pip install 'vl3[train]'") from error
-    table = load_dataset("parquet", data_files=[str(file) for file in files], split="train")
-    features = Features(
-        {name: Image(decode=False) if isinstance(kind, Image) else kind for name, kind in table.features.items()}
-    )
-    table = table.cast(features)
+        raise UserError(f"{where}: reading datasets needs the train extra: pip install 'vl3[train]'") from error
+    try:
+        table = load_dataset(*args, **settings)
+    except (DatasetsError, OSError, ValueError) as error:
+        raise UserError(f"{where}: could not be opened as a dataset: {error}") from error
 
-    def get(i: int) -> Sample:
-        row = {key: _unwrapped(value) for key, value in table[i].items() if value is not None}
-        return parse(row, f"{files[0].parent if len(files) > 1 else files[0]}: row {i}", root, form)
+    def undecoded(kind: Any) -> Any:
+        if isinstance(kind, Image | Video):
+            return type(kind)(decode=False)
+        return List(undecoded(kind.feature), kind.length) if isinstance(kind, List) else kind
 
-    return len(table), get
+    features = table.features or {}
+    return table.cast(Features({name: undecoded(kind) for name, kind in features.items()})) if features else table
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: _unwrapped(value) for key, value in row.items() if value is not None}
 
 
 def _unwrapped(value: Any) -> Any:
