@@ -24,7 +24,7 @@ $(DEMO_MODEL): $(READY)
 	$(BIN)/vl3 demo-model --overwrite $(DEMO_MODEL)
 
 demo: $(DEMO_MODEL)
-	$(BIN)/vl3 inspect assets/city.mp4
+	$(BIN)/vl3 inspect assets/city.mp4 --model $(DEMO_MODEL)
 	$(BIN)/vl3 ask assets/city.mp4 "What is in this video?" --model $(DEMO_MODEL) --max-new-tokens 40
 
 test: $(READY)

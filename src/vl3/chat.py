@@ -5,6 +5,7 @@ format is Qwen's chat template; an image is its tokens and a newline, a video is
 each frame, frames joined by commas; a `stream` turn shows frames one by one with their times.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -187,6 +188,8 @@ def _part(part: Any) -> str | MediaPart:
     known = {"fps", "max_frames", "num_frames", "start_s", "end_s"}
     if unknown := set(options) - known:
         raise UserError(f"unknown option {sorted(unknown)[0]!r} of a {kind} part: use {', '.join(sorted(known))}")
+    if time_s is not None and not (isinstance(time_s, int | float) and math.isfinite(time_s)):
+        raise UserError(f"the time of a {kind} part must be a number of seconds, not {time_s!r:.80}")
     return MediaPart(kinds[kind], source, None if time_s is None else float(time_s), options)
 
 

@@ -7,20 +7,24 @@ import dataclasses
 import difflib
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from vl3.errors import UserError
 
 T = TypeVar("T")
 
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
+Positive = Annotated[float, Field(gt=0)]
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def configclass(cls: type[T]) -> type[T]:
-    """A stdlib dataclass: keyword-only, immutable and, when decoded from data, strict about unknown keys."""
-    cls.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    """A stdlib dataclass: keyword-only, immutable and, when decoded from data, strict about unknown keys; no NaN."""
+    cls.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
 
@@ -31,23 +35,23 @@ def configclass(cls: type[T]) -> type[T]:
 class VisionConfig:
     """The vision encoder: a ViT with 2D RoPE instead of position embeddings (paper, section 3.1; SigLIP so400m)."""
 
-    hidden_size: int = 1152
+    hidden_size: Count = 1152
     """Width of a patch's feature."""
-    num_layers: int = 27
+    num_layers: Layers = 27
     """Number of transformer blocks."""
-    num_heads: int = 16
+    num_heads: Count = 16
     """Attention heads; hidden_size / num_heads must be a multiple of 4 for 2D RoPE."""
-    intermediate_size: int = 4304
+    intermediate_size: Count = 4304
     """Width of the MLP's hidden layer."""
-    patch_size: int = 14
+    patch_size: Count = 14
     """Side of a square patch, in pixels."""
-    num_channels: int = 3
+    num_channels: Count = 3
     """Colour channels of the input."""
-    layer_norm_eps: float = 1e-6
+    layer_norm_eps: Positive = 1e-6
     """Epsilon of every LayerNorm."""
     hidden_act: Literal["gelu_pytorch_tanh", "gelu"] = "gelu_pytorch_tanh"
     """Activation of the MLP."""
-    rope_theta: float = 10000.0
+    rope_theta: Positive = 10000.0
     """Base of the 2D rotary embedding's frequencies."""
 
     def __post_init__(self) -> None:
@@ -72,13 +76,13 @@ class VisionConfig:
 class RopeScaling:
     """Llama 3.1's stretching of rotary frequencies to longer contexts (arXiv 2407.21783)."""
 
-    factor: float = 8.0
+    factor: Positive = 8.0
     """How many times longer the context becomes."""
-    low_freq_factor: float = 1.0
+    low_freq_factor: Positive = 1.0
     """Wavelengths above original_max_positions / low_freq_factor are stretched fully."""
-    high_freq_factor: float = 4.0
+    high_freq_factor: Positive = 4.0
     """Wavelengths below original_max_positions / high_freq_factor are left alone."""
-    original_max_positions: int = 8192
+    original_max_positions: Count = 8192
     """Context length before stretching."""
 
 
@@ -88,31 +92,31 @@ class LanguageConfig:
 
     family: Literal["qwen2", "llama"] = "qwen2"
     """Which published architecture the weights follow; decides the names and config of an export."""
-    vocab_size: int = 151936
+    vocab_size: Count = 151936
     """Rows of the embedding, padding rows included."""
-    hidden_size: int = 1536
+    hidden_size: Count = 1536
     """Width of a token's hidden state."""
-    num_layers: int = 28
+    num_layers: Layers = 28
     """Number of decoder blocks."""
-    num_heads: int = 12
+    num_heads: Count = 12
     """Query heads."""
-    num_kv_heads: int = 2
+    num_kv_heads: Count = 2
     """Key/value heads, each shared by num_heads / num_kv_heads query heads."""
-    head_dim: int = 128
+    head_dim: Count = 128
     """Width of one attention head."""
-    intermediate_size: int = 8960
+    intermediate_size: Count = 8960
     """Width of the gated MLP."""
-    rope_theta: float = 1e6
+    rope_theta: Positive = 1e6
     """Base of the rotary embedding's frequencies."""
     rope_scaling: RopeScaling | None = None
     """Llama 3 frequency stretching, where the checkpoint has it."""
-    rms_norm_eps: float = 1e-6
+    rms_norm_eps: Positive = 1e-6
     """Epsilon of every RMSNorm."""
     qkv_bias: bool = True
     """Whether q, k and v projections have biases (Qwen2 does, Llama does not)."""
     tie_embeddings: bool = True
     """Whether the output head is the embedding matrix."""
-    max_positions: int = 32768
+    max_positions: Count = 32768
     """Longest sequence that the model was made for."""
 
     def __post_init__(self) -> None:
@@ -178,7 +182,7 @@ class PruneConfig:
     def __post_init__(self) -> None:
         if self.mode == "keep" and not 0 < self.value <= 1:
             raise ValueError(f"prune keep= takes a share in (0, 1], got {self.value:g}")
-        if self.value < 0 or (self.mode == "budget" and self.value < 1):
+        if self.value < 0 or (self.mode == "budget" and not 1 <= self.value < 1e9):
             raise ValueError(f"prune {self.mode}= takes a positive number, got {self.value:g}")
 
     @classmethod
@@ -186,7 +190,8 @@ class PruneConfig:
         """Reads `off`, `published`, `grey=2`, `keep=0.5` or `budget=4000`, as the command line takes it."""
         mode, _, value = text.partition("=")
         number = {"published": "0.1", "off": "0"}.get(mode, value)
-        if mode not in ("published", "grey", "keep", "budget", "off") or not number:
+        plain = mode in ("published", "off")
+        if mode not in ("published", "grey", "keep", "budget", "off") or not number or (plain and value):
             raise UserError(f"prune {text!r}: use off, published, grey=LEVELS, keep=SHARE or budget=TOKENS")
         return decode(cls, {"mode": mode, "value": number}, f"--prune {text}")
 
@@ -195,29 +200,29 @@ class PruneConfig:
 class ProcessorConfig:
     """How frames become patches."""
 
-    patch_size: int = 14
+    patch_size: Count = 14
     """Side of a patch in pixels; the vision encoder's."""
     image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     """Subtracted from each channel of pixels in 0..1."""
-    image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    image_std: tuple[Positive, Positive, Positive] = (0.5, 0.5, 0.5)
     """Divides each channel."""
-    image_merge_size: int = 1
+    image_merge_size: Count = 1
     """Side of the window of patches that becomes one token, for images."""
-    video_merge_size: int = 2
+    video_merge_size: Count = 2
     """The same for video frames."""
     resize: Literal["authors", "transformers"] = "authors"
     """`authors`: one token budget for the request; `transformers`: pixel limits for each image or clip."""
-    min_tokens: int = 16
+    min_tokens: Count = 16
     """authors: least visual tokens of an image or frame."""
-    max_tokens: int = 16384
+    max_tokens: Count = 16384
     """authors: most visual tokens of the whole request, before pruning."""
-    image_min_pixels: int = 56 * 56
+    image_min_pixels: Count = 56 * 56
     """transformers: least pixels of an image."""
-    image_max_pixels: int = 28 * 28 * 1280
+    image_max_pixels: Count = 28 * 28 * 1280
     """transformers: most pixels of an image."""
-    video_min_pixels: int = 128 * 28 * 28
+    video_min_pixels: Count = 128 * 28 * 28
     """transformers: least pixels of a video frame."""
-    video_max_pixels: int = 28 * 28 * 768
+    video_max_pixels: Count = 28 * 28 * 768
     """transformers: most pixels of a clip, divided by its number of frames."""
     prune: PruneConfig = PruneConfig()
     """The differential frame pruner."""
@@ -244,7 +249,7 @@ class GenerationConfig:
     """Drop tokens less likely than this share of the likeliest one's probability."""
     repetition_penalty: float = 1.0
     """Above 1 makes tokens that already occurred less likely (arXiv 1909.05858)."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     """Makes sampling repeatable, whatever else is in the batch."""
     stop: tuple[str, ...] = ()
     """Strings that end the answer and are not part of it."""
@@ -254,11 +259,11 @@ class GenerationConfig:
     def __post_init__(self) -> None:
         checks = {
             "max_new_tokens must be at least 1": self.max_new_tokens >= 1,
-            "temperature must not be negative": self.temperature >= 0,
             "top_p must lie in (0, 1]": 0 < self.top_p <= 1,
             "top_k must not be negative": self.top_k >= 0,
             "min_p must lie in [0, 1]": 0 <= self.min_p <= 1,
-            "repetition_penalty must be positive": self.repetition_penalty > 0,
+            "temperature must be 0 or lie in [0.001, 1000]": self.temperature == 0 or 1e-3 <= self.temperature <= 1e3,
+            "repetition_penalty must lie in [0.01, 100]": 0.01 <= self.repetition_penalty <= 100,
             "stop strings must not be empty": all(self.stop),
         }
         for message, holds in checks.items():
@@ -331,7 +336,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not only broken syntax: numbers of 5000 digits, endless nesting
         raise UserError(f"{path}: not valid JSON: {error}") from error
 
 

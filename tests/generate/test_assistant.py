@@ -183,7 +183,14 @@ def test_mistakes_are_named(assistant: Assistant) -> None:
         assistant.chat([])
     with pytest.raises(UserError, match="did you mean 'max_frames'"):
         assistant.ask("Hi", max_frame=3)  # type: ignore[call-arg]
-    with pytest.raises(UserError, match="temperature must not be negative"):
+    with pytest.raises(UserError, match="temperature must be 0 or"):
         assistant.ask("Hi", temperature=-1)
+    for option in ({"seed": 2**70}, {"temperature": 1e-320}, {"repetition_penalty": 1e-45}, {"start_s": float("nan")}):
+        with pytest.raises(UserError, match="options"):
+            assistant.ask("Hi", **option)  # type: ignore[typeddict-item]
+    for option in ({"max_tokens": 0}, {"prune": "budget=inf"}, {"prune": "off=3"}, {"patch_size": 7}):
+        with pytest.raises(UserError):
+            assistant.ask(PICTURE, "Hi", **option)  # type: ignore[typeddict-item, call-arg]
+    assert assistant.ask("half a pair \ud800", max_new_tokens=1).num_generated_tokens == 1
     with pytest.raises(UserError, match=r"more than the model's 4096.*--max-frames"):
         assistant.ask("x" * 5000)

@@ -4,11 +4,13 @@ import base64
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from vl3.config import SamplingConfig
@@ -141,12 +143,16 @@ def test_torch_tensors() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (np.zeros((3, 8, 8), np.uint8), "channels come last"),
+        (np.zeros((5, 8, 8), np.uint8), "neither .* nor"),
         (np.zeros((8, 8, 3), np.int64), "int64 pixels"),
         (np.full((8, 8, 3), 200.0), "must lie in 0..1"),
         (np.full((8, 8, 3), np.nan), "must lie in 0..1"),
         (np.zeros((0, 8, 8, 3), np.uint8), "no frames"),
         ([], "empty list"),
+        (torch.zeros(8, 8, 3, device="meta"), "dense tensor with data"),
+        (Image.new("RGB", (0, 4)), "0 x 4 pixels"),
+        ("http://[::1", "not a URL"),
+        (["/no/such/frame.png"], "no such file"),
         (17, "not a medium"),
         (b"", "file is empty"),
         (b"hello, world", "not a readable image or video"),
@@ -163,6 +169,39 @@ def test_what_is_no_medium(source: Any, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         read(probe(source))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rgb: np.moveaxis(rgb, -1, 0),
+        lambda rgb: torch.from_numpy(rgb).permute(2, 0, 1).float() / 255,
+        lambda rgb: np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=-1),
+        lambda rgb: rgb[..., 0],
+        lambda rgb: rgb[..., :1],
+    ],
+)
+def test_arrays_of_other_forms(change: Callable[[np.ndarray], Any]) -> None:
+    rgb = np.repeat(np.random.default_rng(0).integers(0, 256, (9, 7, 1), dtype=np.uint8), 3, axis=-1)
+    assert np.array_equal(read(probe(change(rgb)))[0], rgb)
+
+
+def test_opacity_is_seen_on_white() -> None:
+    half = np.full((4, 5, 4), (100, 0, 255, 128), np.uint8)
+    assert read(probe(half))[0][0, 0].tolist() == [177, 127, 255]
+
+
+def test_a_list_of_files_and_a_stream(tmp_path: Path) -> None:
+    for number in range(2):
+        Image.new("RGB", (6, 4), (number * 90, 0, 0)).save(tmp_path / f"{number}.png")
+    files = [str(tmp_path / "1.png"), tmp_path / "0.png"]
+    assert [int(frame[0, 0, 0]) for frame in read(probe(files))] == [90, 0]
+    assert read(probe(io.BytesIO((tmp_path / "1.png").read_bytes())))[0][0, 0, 0] == 90
+
+
+def test_a_dark_wide_grey_file_stays_dark(tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 2 65535\n" + b"\x00\xc8" * 4)
+    assert int(read(probe(tmp_path / "a.pgm"))[0].max()) <= 1
 
 
 def test_data_urls_and_bytes(tmp_path: Path) -> None:

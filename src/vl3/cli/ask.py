@@ -37,7 +37,7 @@ def command(files_and_question: tuple[str, ...], system: str | None, as_json: bo
     *files, text = files_and_question
     if not text.strip():
         raise UserError("the question is empty")
-    if text == "-" or Path(text).exists():
+    if text == "-" or _is_file(text):
         raise UserError(f"{text} is a file, and the question comes last: vl3 ask FILE... QUESTION")
     if files.count("-") > 1:
         raise UserError("standard input (-) can be given only once")
@@ -50,3 +50,10 @@ def command(files_and_question: tuple[str, ...], system: str | None, as_json: bo
         for piece in stream:
             click.echo(piece, nl=False)
         click.echo()
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a path, or with a null byte: a question then
+        return False

@@ -69,6 +69,8 @@ def _answer(talk: "Conversation", media: list[str], line: str) -> list[str]:
         for piece in talk.ask(*media, line):
             click.echo(piece, nl=False)
     except UserError as error:
+        if not sys.stdin.isatty():  # nobody is there to mend it, and what follows would be about something else
+            raise
         click.echo(f"vl3: error: {error}", err=True)
         return []
     except KeyboardInterrupt:

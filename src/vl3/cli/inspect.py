@@ -18,7 +18,11 @@ from vl3.log import setup_logging
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--model", "-m", metavar="ID_OR_FOLDER", help="Use this checkpoint's settings instead of the published ones."
+    "--model",
+    "-m",
+    envvar="VL3_MODEL",
+    metavar="ID_OR_FOLDER",
+    help="Use this checkpoint's settings instead of the published ones. [env: VL3_MODEL]",
 )
 @click.option("--decode-timeout", type=float, default=120.0, show_default=True, help="Most seconds to read one file.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more on standard error.")

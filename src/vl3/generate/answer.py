@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
+from vl3.errors import UserError
 from vl3.generate.engine import Sequence as Running
 from vl3.generate.prepare import Prepared
 from vl3.generate.text import TextStream
@@ -52,7 +53,8 @@ class AnswerStream(Iterator[str]):
         """The whole answer; what of the stream was not read yet is generated now."""
         for _ in self:
             pass
-        assert self._answer is not None, "the stream was broken off"
+        if self._answer is None:
+            raise UserError("this answer was broken off, by an error or by a later question; ask again")
         return self._answer
 
 

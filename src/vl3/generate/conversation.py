@@ -5,6 +5,7 @@ from collections.abc import Generator
 from typing import Any, Unpack
 
 from vl3.chat import Message, media_of, question
+from vl3.errors import UserError
 from vl3.generate.answer import Answer, AnswerStream
 from vl3.generate.assistant import Assistant
 from vl3.generate.engine import common_prefix
@@ -32,11 +33,20 @@ class Conversation:
         self._cache = assistant.checkpoint.model.new_cache()
         self._cached_ids: list[int] = []
         self._cached_visuals: list[Visual] = []
+        self._unfinished: Generator[str, None, Answer] | None = None
 
     def ask(self, *media_then_question: Any) -> AnswerStream:
-        """The next turn: new images and videos, if any, then what is said."""
+        """The next turn: new images and videos, if any, then what is said.
+
+        An earlier answer that was not read to its end is broken off, and its turn forgotten.
+        """
+        if not media_then_question:
+            raise UserError("ask something: ask([media...], question)")
         *media, text = media_then_question
-        return AnswerStream(self._turn(question(media, text)))
+        if self._unfinished is not None:
+            self._unfinished.close()
+        self._unfinished = self._turn(question(media, text))
+        return AnswerStream(self._unfinished)
 
     def _turn(self, turn: list[Message]) -> Generator[str, None, Answer]:
         start = time.perf_counter()

@@ -1,9 +1,11 @@
 """What may be said with a single request, and how it changes the checkpoint's own settings."""
 
+import difflib
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from vl3.config import GenerationConfig, ProcessorConfig, PruneConfig, decode, encode
+from vl3.errors import UserError
 
 
 class Options(TypedDict, total=False):
@@ -60,8 +62,12 @@ def settings(defaults: ProcessorConfig, options: Options) -> Settings:
             processing["sampling"]["policy"] = value
         elif key == "prune":
             processing["prune"] = encode(PruneConfig.parse(str(value)))
-        else:  # max_tokens, and whatever decode() will refuse by name
+        elif key == "max_tokens":
             processing[key] = value
+        else:
+            close = difflib.get_close_matches(key, Options.__annotations__, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f": use {', '.join(Options.__annotations__)}"
+            raise UserError(f"options: unknown key {key!r}{hint}")
     if processing["resize"] == "transformers" and "max_tokens" in options:
         _limit_pixels(processing)
     return Settings(decode(ProcessorConfig, processing, "options"), decode(GenerationConfig, generation, "options"))

@@ -33,6 +33,10 @@ class Decoder:
     """
 
     def __init__(self, time_limit_s: float = 120.0, limits: FetchLimits = DEFAULT_LIMITS) -> None:
+        if not 0 < time_limit_s <= 1e6:
+            raise UserError(
+                f"the time limit for reading a medium must lie in (0, 1000000] seconds, not {time_limit_s:g}"
+            )
         self.time_limit_s = time_limit_s
         self.limits = limits
         self._lock = threading.Lock()

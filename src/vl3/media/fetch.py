@@ -43,17 +43,21 @@ def fetch(url: str, limits: FetchLimits) -> Encoded:
 
 def display_name(url: str) -> str:
     """The URL without credentials, query and fragment, which may be secret."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"{url[:80]}: not a URL: {error}") from error
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @contextmanager
 def _get(url: str, name: str, limits: FetchLimits, deadline: float) -> Iterator[http.client.HTTPResponse]:
     """The answer to one request. A timer cuts the connection at the deadline, however slowly the server drips."""
-    parts = urllib.parse.urlsplit(url)
     hop = display_name(url)
+    parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"{name}: {hop}: only http, https and data URLs are fetched; give a file by its path")
+        found = "" if hop == name else f"redirects to {hop}: "
+        raise UserError(f"{name}: {found}only http, https and data URLs are fetched; give a file by its path")
     late = UserError(f"{name}: the transfer took longer than the limit of {limits.timeout_s:g} s")
     try:
         sock = _connect(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme], name, limits, deadline)

@@ -118,12 +118,15 @@ def pictures(info: MediaInfo) -> Iterator[Image.Image]:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow picture -> mode RGB as displayed: upright, over white, 8 bits a channel."""
+    is_file = image.format is not None
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         return _from_high_depth(np.asarray(image).astype(np.float64) / 65535)
     if image.mode in ("I", "F"):
         values = np.asarray(image).astype(np.float64)
+        # a file's are 16 bits wide; what a picture in memory counts to only its values can tell
         full = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
+        full = 65535.0 if is_file and image.mode == "I" else full
         return _from_high_depth(values / full)
     if image.has_transparency_data:
         return over_white(image.convert("RGBA"))

@@ -74,7 +74,9 @@ class Processor:
                 labels += [IGNORE] * count
                 is_visual += [True] * count
             else:
-                new = self.tokenizer.encode(piece.text, add_special_tokens=False).ids
+                # half of a surrogate pair, as broken JSON escapes give it, is no text
+                text = piece.text.encode("utf-8", "replace").decode("utf-8")
+                new = self.tokenizer.encode(text, add_special_tokens=False).ids
                 ids += new
                 labels += new if piece.supervised else [IGNORE] * len(new)
                 is_visual += [False] * len(new)

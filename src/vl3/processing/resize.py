@@ -42,7 +42,12 @@ def _factor(source: Source, config: ProcessorConfig) -> int:
 
 def _request_budget(source: Source, factor: int, num_frames: int, config: ProcessorConfig) -> tuple[int, int]:
     """The authors' rule: max_tokens are shared evenly by all images and frames of the request."""
-    most = max(1.0, config.max_tokens / num_frames) * factor**2
+    if num_frames > config.max_tokens:
+        raise UserError(
+            f"{num_frames} frames do not fit into {config.max_tokens} visual tokens: "
+            "use fewer frames (--max-frames, --fps) or more tokens (--max-tokens)"
+        )
+    most = config.max_tokens / num_frames * factor**2
     height, width = fit(source.height, source.width, factor, config.min_tokens * factor**2, most)
     # a side cannot shrink below one window; then the other one gives way, or a thread-like picture breaks the budget
     longest = max(factor, int(most / factor**2) * factor)

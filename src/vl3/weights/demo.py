@@ -8,11 +8,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from vl3.config import LanguageConfig, ModelConfig, ProcessorConfig, VisionConfig
 from vl3.model import VideoLLaMA3
 from vl3.weights.load import Checkpoint
-from vl3.weights.save import save_checkpoint
+from vl3.weights.save import UNTRAINED, save_checkpoint
 from vl3.weights.tokenizer import token_id
-
-MARK = "UNTRAINED"
-"""A file of this name in a checkpoint's folder says that its weights are random."""
 
 SPECIAL_TOKENS = [
     "<|endoftext|>",
@@ -28,7 +25,7 @@ SPECIAL_TOKENS = [
 
 def is_untrained(folder: Path) -> bool:
     """Whether a checkpoint's weights are random."""
-    return (folder / MARK).exists()
+    return (folder / UNTRAINED).exists()
 
 
 def save_demo_model(path: str | Path, *, seed: int = 0, overwrite: bool = False) -> Checkpoint:
@@ -45,7 +42,7 @@ def save_demo_model(path: str | Path, *, seed: int = 0, overwrite: bool = False)
         eos_token_ids=(token_id(tokenizer, "<|im_end|>"),),
     )
     save_checkpoint(checkpoint, path, "vl3", overwrite=overwrite)
-    (Path(path) / MARK).write_text("The weights of this model are random; its answers mean nothing.\n")
+    (Path(path) / UNTRAINED).write_text("The weights of this model are random; its answers mean nothing.\n")
     return checkpoint
 
 

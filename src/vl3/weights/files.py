@@ -20,6 +20,7 @@ from torch import Tensor
 from vl3.config import read_json
 from vl3.errors import UserError
 
+WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 INDEX = "model.safetensors.index.json"
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 
@@ -27,6 +28,8 @@ _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
     """The local folder of a checkpoint: the path itself, or a hub repository that is downloaded to the hub's cache."""
     path = Path(id_or_path).expanduser()
+    if len(path.name) > 255:
+        raise UserError(f"{path.name[:80]}...: the name is too long for a folder or a hub id")
     if path.is_dir():
         return path
     if path.exists():
@@ -56,7 +59,10 @@ def shards(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint. UserError when there are none, or the index names one that is missing."""
     index = folder / INDEX
     if index.exists():
-        listed = read_json(index).get("weight_map", {})
+        data = read_json(index)
+        listed = data.get("weight_map") if isinstance(data, dict) else None
+        if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
+            raise UserError(f"{index}: its weight_map must name a file for each tensor; download it again")
         files = [folder / name for name in sorted(set(listed.values()))]
         if missing := [file.name for file in files if not file.exists()]:
             raise UserError(
@@ -95,6 +101,9 @@ class TensorFiles:
             tensor: Tensor = self._handles[name].get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise UserError(f"{self._files[name]}: tensor {name} cannot be read: {error}; download it again") from error
+        if tensor.dtype not in WEIGHT_TYPES:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise UserError(f"{self._files[name]}: tensor {name} is {kind}; weights are float32, bfloat16 or float16")
         return tensor.to(self._device, dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype)
 
     def without(self, prefixes: tuple[str, ...]) -> "TensorFiles":

@@ -46,6 +46,12 @@ def load_checkpoint(
     layout, config = layout_of(data, folder), model_config(data, folder)
     tokenizer = load_tokenizer(folder)
     _check_placeholders(config, folder)
+    processor = processor_config(data, folder)
+    if processor.patch_size != config.vision.patch_size:
+        raise UserError(
+            f"{folder}: patches of {processor.patch_size} pixels for a vision encoder that takes "
+            f"{config.vision.patch_size}; its configuration files do not fit together"
+        )
     with torch.device("meta"):
         model = VideoLLaMA3(config)
     with open_tensors(folder, device) as tensors:
@@ -54,7 +60,7 @@ def load_checkpoint(
     return Checkpoint(
         model=model.eval(),
         config=config,
-        processor=processor_config(data, folder),
+        processor=processor,
         tokenizer=tokenizer,
         layout=layout,
         path=folder,

@@ -3,8 +3,10 @@
 Published files leave out what equals their library's defaults, so those defaults are spelt out here.
 """
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
@@ -23,6 +25,8 @@ from vl3.errors import UserError
 from vl3.weights.names import Layout
 
 Json = dict[str, Any]
+Config = TypeVar("Config")
+Where = TypeVar("Where", str, Path)
 
 _LAYOUTS: dict[str, Layout] = {"vl3": "vl3", "video_llama_3": "transformers", "videollama3_qwen2": "authors"}
 _QWEN2: Json = {
@@ -67,7 +71,7 @@ def read_config_file(folder: Path) -> Json:
 def layout_of(config: Json, folder: Path) -> Layout:
     """Which layout a config.json belongs to."""
     kind = config.get("model_type")
-    if kind not in _LAYOUTS:
+    if not isinstance(kind, str) or kind not in _LAYOUTS:
         raise UserError(
             f"{folder / 'config.json'}: model_type {kind!r} is not a VideoLLaMA3 checkpoint ({', '.join(_LAYOUTS)}); "
             "to build one from a vision tower and a language model use `vl3 assemble`"
@@ -75,6 +79,20 @@ def layout_of(config: Json, folder: Path) -> Layout:
     return _LAYOUTS[kind]
 
 
+def _of_known_form(read: Callable[[Json, Where], Config]) -> Callable[[Json, Where], Config]:
+    """Makes values of another form than any published file has (a list for a number) a UserError."""
+
+    @functools.wraps(read)
+    def checked(config: Json, where: Where) -> Config:
+        try:
+            return read(config, where)
+        except (TypeError, AttributeError, KeyError, ValueError, ZeroDivisionError) as error:
+            raise UserError(f"{where}: a value of the configuration has a wrong form ({error!r})") from error
+
+    return checked
+
+
+@_of_known_form
 def model_config(config: Json, folder: Path) -> ModelConfig:
     """The model's shape, from any layout's config.json."""
     where = str(folder / "config.json")
@@ -92,14 +110,11 @@ def model_config(config: Json, folder: Path) -> ModelConfig:
         projector = config.get("mm_projector_type", "mlp2x_gelu")
         if projector != "mlp2x_gelu":
             raise UserError(f"{where}: mm_projector_type {projector!r} is not supported, only mlp2x_gelu")
-    return ModelConfig(
-        vision=vision_config(vision, where),
-        language=language_config(text, where),
-        image_token_id=image,
-        video_token_id=video,
-    )
+    shape = {"vision": vision_config(vision, where), "language": language_config(text, where)}
+    return decode(ModelConfig, {**shape, "image_token_id": image, "video_token_id": video}, where)
 
 
+@_of_known_form
 def vision_config(data: Json, where: str) -> VisionConfig:
     """A SigLIP-shaped vision config."""
     data = {**_VISION, **data}
@@ -117,6 +132,7 @@ def vision_config(data: Json, where: str) -> VisionConfig:
     return decode(VisionConfig, ours, f"{where} (vision)")
 
 
+@_of_known_form
 def language_config(data: Json, where: str) -> LanguageConfig:
     """A Qwen2 or Llama config. UserError for what our decoder does not do."""
     family = data.get("model_type", "qwen2")
@@ -173,6 +189,7 @@ def _rope(data: Json, where: str) -> tuple[float, RopeScaling | None]:
 # ---------------------------------------------------------------------------------------------------- preprocessing
 
 
+@_of_known_form
 def processor_config(config: Json, folder: Path) -> ProcessorConfig:
     """How a checkpoint wants its pictures, from its processor files (all optional)."""
     layout = layout_of(config, folder)
@@ -215,12 +232,12 @@ def processor_config(config: Json, folder: Path) -> ProcessorConfig:
 
 def eos_token_ids(config: Json, folder: Path, tokenizer: Tokenizer) -> tuple[int, ...]:
     """Tokens that end an answer: what the generation config and config name, and the chat template's end mark."""
-    text = config.get("text_config") or {}
-    named = [_optional(folder / "generation_config.json"), config, text]
+    text = config.get("text_config")
+    named = [_optional(folder / "generation_config.json"), config, text if isinstance(text, dict) else {}]
     found: set[int] = set()
     for data in named:
         value = data.get("eos_token_id")
-        found |= set(value) if isinstance(value, list) else {value} if isinstance(value, int) else set()
+        found |= {token for token in (value if isinstance(value, list) else [value]) if isinstance(token, int)}
     mark = tokenizer.token_to_id("<|im_end|>")
     return tuple(sorted(found | ({mark} if mark is not None else set())))
 

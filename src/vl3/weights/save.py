@@ -19,6 +19,9 @@ from vl3.weights.tokenizer import token_id, with_special_tokens
 from vl3.weights.vocabulary import grown, padded_size
 from vl3.weights.write_config import PLACEHOLDERS, config_files
 
+UNTRAINED = "UNTRAINED"
+"""A file of this name in a checkpoint's folder says that its weights are random."""
+
 
 def save_checkpoint(
     checkpoint: Checkpoint, path: str | Path, layout: Layout, *, max_shard_bytes: int = 5 << 30, overwrite: bool = False
@@ -30,6 +33,8 @@ def save_checkpoint(
     target = Path(path)
     if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
         raise UserError(f"{target}: exists already; choose another place, or overwrite it (--overwrite)")
+    if overwrite and not _may_be_replaced(target):
+        raise UserError(f"{target}: is not overwritten, for it is no checkpoint (no config.json); choose another place")
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     tensors = {name: tensor.detach() for name, tensor in checkpoint.model.state_dict().items()}
     if layout != "vl3":
@@ -65,6 +70,8 @@ def convert(source: str | Path, destination: str | Path, layout: Layout, *, over
     checkpoint = load_checkpoint(source)
     save_checkpoint(checkpoint, destination, layout, overwrite=overwrite)
     check_saved(checkpoint, Path(destination), layout)
+    if (checkpoint.path / UNTRAINED).exists():
+        shutil.copy(checkpoint.path / UNTRAINED, Path(destination) / UNTRAINED)
     return checkpoint
 
 
@@ -91,6 +98,11 @@ def _write_tensors(tensors: dict[str, Tensor], folder: Path, layout: Layout, max
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     with open_tensors(folder) as written:
         assert set(written) == set(published), "a shard was not written"
+
+
+def _may_be_replaced(target: Path) -> bool:
+    """A checkpoint, an empty folder or nothing; never a folder of something else, or a file."""
+    return not target.exists() or (target.is_dir() and ((target / "config.json").exists() or not any(target.iterdir())))
 
 
 def _put_in_place(staging: Path, target: Path) -> None:

@@ -54,11 +54,16 @@ def _qwen2(folder: Path) -> Tokenizer:
 def _added_tokens(folder: Path) -> list[tuple[int, AddedToken]]:
     """(id, token), ascending, from tokenizer_config.json and added_tokens.json, whichever there are."""
     found: dict[int, str] = {}
-    if (folder / "added_tokens.json").exists():
-        found |= {int(token_id): token for token, token_id in read_json(folder / "added_tokens.json").items()}
-    if (folder / "tokenizer_config.json").exists():
-        decoder: dict[str, Any] = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
-        found |= {int(token_id): token["content"] for token_id, token in decoder.items()}
+    path = folder / "added_tokens.json"
+    try:
+        if path.exists():
+            found |= {int(token_id): str(token) for token, token_id in read_json(path).items()}
+        path = folder / "tokenizer_config.json"
+        if path.exists():
+            decoder: dict[str, Any] = read_json(path).get("added_tokens_decoder") or {}
+            found |= {int(token_id): str(token["content"]) for token_id, token in decoder.items()}
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: added tokens are not written as they should be ({error!r})") from error
     return [(token_id, AddedToken(found[token_id], special=True, normalized=False)) for token_id in sorted(found)]
 
 
