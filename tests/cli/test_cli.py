@@ -69,7 +69,7 @@ def test_options_reach_the_model(model: str) -> None:
         (["ask", "none.png", "What?"], "none.png: no such file"),
         (["ask", __file__, "What?"], "test_cli.py"),
         (["ask", PHOTO, "What?", "--prune", "all"], "prune 'all': use off, published, grey=LEVELS"),
-        (["ask", PHOTO, "What?", "--temperature", "-1"], "temperature must not be negative"),
+        (["ask", PHOTO, "What?", "--temperature", "-1"], "temperature must be 0 or"),
         (["ask", PHOTO, "What?", "--device", "warp"], "device 'warp' cannot be used here"),
         (["ask", "-", "-", "What?"], "only once"),
         (["ask", "What?", PHOTO], "the question comes last"),

@@ -194,3 +194,16 @@ def test_mistakes_are_named(assistant: Assistant) -> None:
     assert assistant.ask("half a pair \ud800", max_new_tokens=1).num_generated_tokens == 1
     with pytest.raises(UserError, match=r"more than the model's 4096.*--max-frames"):
         assistant.ask("x" * 5000)
+
+
+def test_a_later_question_breaks_off_an_unread_answer(assistant: Assistant) -> None:
+    talk = Conversation(assistant, max_new_tokens=8)
+    unread = talk.ask("A first story")
+    next(unread)
+    second = talk.ask("A second one").answer
+    assert second.text == Conversation(assistant, max_new_tokens=8).ask("A second one").answer.text
+    assert [message["role"] for message in talk.messages] == ["user", "assistant"]
+    with pytest.raises(UserError, match="broken off"):
+        _ = unread.answer
+    with pytest.raises(UserError, match="ask something"):
+        talk.ask()

@@ -1,5 +1,6 @@
 """Two hundred damaged files: each ends in frames or in a one-line UserError that names it, and none hangs or kills."""
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from PIL import Image
 
 from vl3.config import SamplingConfig
 from vl3.errors import UserError
+from vl3.generate import load
 from vl3.media import Decoder
+from vl3.weights.demo import save_demo_model
 
 from .clips import number_in, picture, write_animation, write_clip
 
@@ -44,6 +47,8 @@ def damage(data: bytes, how: str, luck: random.Random) -> bytes:
         for _ in range(luck.choice([1, 4])):
             changed[luck.randrange(min(len(data), 600))] ^= 1 << luck.randrange(8)
         return bytes(changed)
+    if how == "nothing":
+        return data
     if how == "hole":
         return data[:at] + bytes(min(300, len(data) - at)) + data[at + 300 :]
     if how == "loss":
@@ -68,15 +73,23 @@ def test_two_hundred_damaged_files(originals: list[Path], tmp_path: Path) -> Non
     luck = random.Random(20250131)
     ended = {"frames": 0, "error": 0}
     suffixes = [path.suffix for path in originals]
-    with Decoder(time_limit_s=20) as decoder:
+    save_demo_model(tmp_path / "model")
+    with contextlib.closing(load(tmp_path / "model", time_limit_s=20)) as assistant:
         for number in range(200):
             original = originals[number % len(originals)]
-            how = luck.choice(["cut", "flip", "flip head", "hole", "loss", "tail"])
-            suffix = luck.choice(suffixes) if luck.random() < 0.2 else original.suffix
+            how = luck.choice(["cut", "flip", "flip head", "hole", "loss", "tail", "nothing"])
+            wrong = luck.choice([suffix for suffix in suffixes if suffix != original.suffix])
+            suffix = wrong if how == "nothing" or luck.random() < 0.2 else original.suffix
             path = tmp_path / f"{number}-{how.replace(' ', '-')}{suffix}"
             path.write_bytes(damage(original.read_bytes(), how, luck))
-            message = attempt(decoder, path)
+            message = attempt(assistant.decoder, path)
             ended["error" if message else "frames"] += 1
+            try:
+                answer = assistant.ask(path, "What is it?", max_new_tokens=1, max_frames=4, max_tokens=64)
+                assert answer.num_visual_tokens > 0
+            except UserError as error:
+                message = str(error)
+            assert message is None or how != "nothing", "a file is what its content says, whatever its name"
             if message is not None:
                 assert str(path) in message
                 assert "\n" not in message

@@ -144,21 +144,28 @@ def test_vision_features_and_projector(published: tuple[Oracle, Path], loaded: C
         torch.testing.assert_close(loaded.model.see(visuals), projected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("prune", ["published", "off"])
 @pytest.mark.parametrize("name", list(REQUESTS))
-def test_greedy_answers_are_the_same_tokens(name: str, published: tuple[Oracle, Path], loaded: Checkpoint) -> None:
-    inputs = inputs_of(name, loaded)
+def test_greedy_answers_are_the_same_tokens(
+    name: str, prune: str, published: tuple[Oracle, Path], loaded: Checkpoint
+) -> None:
+    inputs = inputs_of(name, loaded, prune)
+    ours = greedy(loaded, [inputs], 24)[0]
+    assert ours == published_greedy(published[0], name, inputs, 24)
+    assert len(set(ours)) > 2, "a model that repeats itself proves little"
+
+
+def published_greedy(oracle: Oracle, name: str, inputs: Inputs, max_new_tokens: int) -> list[int]:
+    """The tokens of `transformers`' own generate, without the end mark."""
     with torch.no_grad():
-        expected = published[0].generate(
+        expected = oracle.generate(
             input_ids=inputs.input_ids[None],
             attention_mask=torch.ones(1, inputs.num_tokens, dtype=torch.long),
             **media_arguments([(name, inputs)]),
-            max_new_tokens=24,
+            max_new_tokens=max_new_tokens,
             do_sample=False,
         )
-    ours = greedy(loaded, [inputs], 24)[0]
-    tokens = expected[0, inputs.num_tokens :].tolist()
-    assert ours == [token for token in tokens if token != token_id("<|im_end|>")]
-    assert len(set(ours)) > 2, "a model that repeats itself proves little"
+    return [token for token in expected[0, inputs.num_tokens :].tolist() if token != token_id("<|im_end|>")]
 
 
 def greedy(checkpoint: Checkpoint, batch: list[Inputs], max_new_tokens: int) -> list[list[int]]:
@@ -195,9 +202,8 @@ def test_weights_that_we_saved_load_in_transformers(tie: bool, text: str, tmp_pa
     save_checkpoint(checkpoint, tmp_path / "export", "transformers")
     oracle, report = Oracle.from_pretrained(tmp_path / "export", dtype=torch.float32, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    inputs = inputs_of("both", checkpoint)
-    [expected] = published_logits(oracle.eval(), [("both", inputs)])
-    torch.testing.assert_close(our_logits(checkpoint.model, [inputs])[0], expected, atol=1e-4, rtol=0)
+    oracle.generation_config.eos_token_id = token_id("<|im_end|>")
+    agree(oracle.eval(), checkpoint)
 
 
 @pytest.mark.parametrize(("tie", "text"), [(False, "qwen2"), (False, "llama")])
@@ -206,6 +212,24 @@ def test_untied_and_llama_weights_that_transformers_saved(tie: bool, text: str, 
     oracle.save_pretrained(tmp_path)
     tiny_tokenizer().save(str(tmp_path / "tokenizer.json"))
     checkpoint = load_checkpoint(str(tmp_path), dtype=torch.float32)
-    inputs = inputs_of("both", checkpoint)
-    [expected] = published_logits(oracle, [("both", inputs)])
-    torch.testing.assert_close(our_logits(checkpoint.model, [inputs])[0], expected, atol=1e-4, rtol=0)
+    agree(oracle, checkpoint)
+
+
+def agree(oracle: Oracle, checkpoint: Checkpoint) -> None:
+    """Logits of a mixed batch, with and without pruning, visual tokens, and greedy answers."""
+    for prune in ("published", "off"):
+        batch = [(name, inputs_of(name, checkpoint, prune)) for name in REQUESTS]
+        expected = published_logits(oracle, batch)
+        for ours, theirs in zip(our_logits(checkpoint.model, [i for _, i in batch]), expected, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+    for name, inputs in batch:
+        assert greedy(checkpoint, [inputs], 12)[0] == published_greedy(oracle, name, inputs, 12)
+    visuals = batch[-1][1].visuals
+    pixels = torch.cat([normalise(v.patches, v.mean, v.std) for v in visuals])
+    with torch.no_grad():
+        features = oracle.model.vision_model(
+            pixel_values=pixels,
+            grid_thw=torch.tensor([visual.grid for visual in visuals]),
+            merge_sizes=torch.tensor([visual.merge for visual in visuals]),
+        ).last_hidden_state
+        torch.testing.assert_close(checkpoint.model.see(visuals), oracle.model.projector(features), atol=1e-4, rtol=0)
