@@ -103,7 +103,7 @@ def test_chat_keeps_the_conversation_and_survives_mistakes(model: str) -> None:
     lines = f"What is it?\n/add nowhere.png\nAnd?\n/add {CLIP}\nMore?\n/what\n/reset\nHi\n/quit\nnever\n"
     options = ["--max-new-tokens", "5", "--max-tokens", "60"]
     status, out, errors = vl3("chat", PHOTO, *options, stdin=lines.encode(), model=model)
-    assert status == 0
+    assert status == 1, "a script must see that one of its questions failed"
     assert len(out.splitlines()) >= 3
     assert errors.count("vl3: error: nowhere.png") == 1 and "/reset" in errors
 

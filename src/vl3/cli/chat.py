@@ -38,7 +38,7 @@ def command(files: tuple[str, ...], system: str | None, **given: Any) -> None:
         import readline  # noqa: F401
     with loaded_assistant(given) as assistant:
         talk = Conversation(assistant, system, **api_options(given))
-        waiting = list(files)
+        waiting, failed = list(files), False
         if sys.stdin.isatty():
             click.echo(_HELP, err=True)
         while (line := _read_line()) is not None:
@@ -52,7 +52,13 @@ def command(files: tuple[str, ...], system: str | None, **given: Any) -> None:
             elif line.startswith("/"):
                 click.echo(_HELP, err=True)
             elif line:
-                waiting = _answer(talk, waiting, line)
+                try:
+                    waiting = _answer(talk, waiting, line)
+                except UserError as error:
+                    click.echo(f"vl3: error: {error}", err=True)
+                    waiting, failed = [], True
+        if failed and not sys.stdin.isatty():  # a script looks at the status only
+            sys.exit(1)
 
 
 def _read_line() -> str | None:
@@ -68,11 +74,6 @@ def _answer(talk: "Conversation", media: list[str], line: str) -> list[str]:
     try:
         for piece in talk.ask(*media, line):
             click.echo(piece, nl=False)
-    except UserError as error:
-        if not sys.stdin.isatty():  # nobody is there to mend it, and what follows would be about something else
-            raise
-        click.echo(f"vl3: error: {error}", err=True)
-        return []
     except KeyboardInterrupt:
         click.echo(" [broken off]", err=True)
         return media
