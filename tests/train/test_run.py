@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from transformers import VideoLlama3ForConditionalGeneration
 
 from tests.train.runs import losses, materials, tiny_run
@@ -83,6 +84,21 @@ def test_text_samples_are_trained_on(root: Path, tmp_path: Path) -> None:
     record = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[0])
     answers = [json.loads(line)["conversations"][1]["value"] for line in path.read_text().splitlines()]
     assert record["supervised_tokens"] == sum(len(answer) + 1 for answer in answers)  # its bytes and the end mark
+
+
+def test_stream_samples_are_trained_on(root: Path, tmp_path: Path) -> None:
+    """Six frames, an answer after the third: what comes after each frame is learnt, and the answer."""
+    for second in range(6):
+        Image.new("RGB", (28, 28), (40 * second, 0, 0)).save(tmp_path / f"{second}.png")
+    turns = [{"role": "user", "content": "Tell.", "time": 0}, {"role": "assistant", "content": "Now.", "time": 3}]
+    sample = {"stream": True, "video": ["."], "start_time": 0, "end_time": 6, "conversation": turns}
+    (tmp_path / "stream.json").write_text(json.dumps([sample]))
+    config = tiny_run(root, tmp_path / "run", steps=1)
+    source = replace(config.data.sources[0], path=str(tmp_path / "stream.json"))
+    train(replace(config, data=replace(config.data, sources=(source,), samples_per_step=1)))
+    record = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[0])
+    going_on, ends = 4 * len("Time"), 2  # a byte is a token, an end mark another
+    assert record["supervised_tokens"] == going_on + ends + len("Now.") + 1
 
 
 @pytest.mark.parametrize("merge", [True, False])
