@@ -12,7 +12,7 @@ from transformers import VideoLlama3ForConditionalGeneration
 from tests.train.runs import losses, materials, tiny_run
 from vl3.errors import UserError
 from vl3.train import train
-from vl3.train.config import PartConfig
+from vl3.train.config import PartConfig, TrainConfig, read_recipe
 from vl3.weights import load_checkpoint
 
 
@@ -50,6 +50,32 @@ def test_frozen_modules_keep_every_bit(root: Path, tmp_path: Path, trained: str)
         same = torch.equal(tensor, after.state_dict()[name])
         assert same or name.startswith(trained), name
     assert any(not torch.equal(t, after.state_dict()[n]) for n, t in before.state_dict().items())
+
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("[27]b/*.yaml"))
+
+
+def small(recipe: Path, root: Path, output: Path) -> TrainConfig:
+    """A recipe as it is, but for the model, the data and the length of a step."""
+    settings = [
+        f"init_from={root / 'model'}",
+        f"output={output}",
+        f"data.sources=[{{path: {root / 'train/samples.jsonl'}}}]",
+        *("device=cpu", "data.samples_per_step=9", "data.num_workers=0", "steps=1", "save.layouts=[vl3]"),
+    ]
+    return read_recipe(recipe, settings)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_recipe_runs_and_leaves_alone_what_it_freezes(recipe: Path, root: Path, tmp_path: Path) -> None:
+    config = small(recipe, root, tmp_path / "run")
+    folder = train(config)
+    assert folder is not None
+    before, after = (load_checkpoint(f).model.state_dict() for f in (root / "model", folder))
+    for part, settings in config.parts.items():
+        same = [torch.equal(before[name], after[name]) for name in before if name.startswith(part)]
+        # after one step adapters have moved only what they add to, and nothing at all has moved of a frozen part
+        assert all(same) if settings.lr == 0 else not all(same), part
 
 
 def test_resume_continues_to_the_same_bits(root: Path, tmp_path: Path) -> None:
