@@ -26,6 +26,8 @@ class Pack:
     """Images and clips of all samples, in order."""
     sources: list[str] = field(default_factory=list)
     """The source of each sample."""
+    branches: list[tuple[int, ...]] | None = None
+    """Of each sample as in `Inputs`; None where no sample branches."""
 
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -63,4 +65,5 @@ def join(samples: Sequence[tuple[str, Inputs]]) -> Pack:
         lengths=[inputs.num_tokens for _, inputs in samples],
         visuals=[visual for _, inputs in samples for visual in inputs.visuals],
         sources=[source for source, _ in samples],
+        branches=[inputs.branches for _, inputs in samples] if any(inputs.branches for _, inputs in samples) else None,
     )

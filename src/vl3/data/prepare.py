@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
-from vl3.chat import media_of
+from vl3.chat import Message, media_of
 from vl3.config import ProcessorConfig
 from vl3.data.config import SourceConfig
-from vl3.data.schema import Sample
+from vl3.data.schema import Sample, independent_turns
 from vl3.errors import UserError
 from vl3.media import Decoder, MediaInfo
+from vl3.model import Visual
 from vl3.processing import IGNORE, Inputs, Processor, load_visuals, times_of
 
 
@@ -34,7 +36,7 @@ class Preparer:
         try:
             while True:
                 visuals, infos = load_visuals(media_of(messages), config, decoder)
-                inputs = self.processor.inputs(messages, visuals, times_of(infos), add_generation_prompt=False)
+                inputs = self._inputs(messages, visuals, times_of(infos), sample.independent)
                 if inputs.num_tokens <= self.most_tokens:
                     break
                 config = self._thinner(config, infos, inputs)
@@ -44,6 +46,20 @@ class Preparer:
         except UserError as error:
             text = str(error)
             raise UserError(text if text.startswith(sample.where) else f"{sample.where}: {text}") from error
+
+    def _inputs(
+        self,
+        messages: Sequence[Message],
+        visuals: Sequence[Visual],
+        times_s: Sequence[Sequence[float] | None],
+        independent: bool,
+    ) -> Inputs:
+        if not independent:
+            return self.processor.inputs(messages, visuals, times_s, add_generation_prompt=False)
+        alone = independent_turns(messages)
+        return branching(
+            [self.processor.inputs(turns, visuals, times_s, add_generation_prompt=False) for turns in alone]
+        )
 
     def _thinner(self, config: ProcessorConfig, infos: Sequence[MediaInfo], inputs: Inputs) -> ProcessorConfig:
         """Settings with as many frames fewer as the sequence is too long."""
@@ -57,6 +73,25 @@ class Preparer:
             )
         fewer = min(longest - 1, int(np.floor(longest * room / max(visual, 1))))
         return replace(config, sampling=replace(config.sampling, max_frames=max(1, fewer)))
+
+
+def branching(alone: Sequence[Inputs]) -> Inputs:
+    """Sequences that begin alike, with the same media, as one: what they share once, then each one's own tokens."""
+    shortest = min(inputs.num_tokens for inputs in alone)
+    ids = torch.stack([inputs.input_ids[:shortest] for inputs in alone])
+    trained = torch.stack([inputs.labels[:shortest] != IGNORE for inputs in alone]).any(0)
+    differs = torch.cat([(ids != ids[0]).any(0), torch.tensor([True])])
+    # what a branch begins with is not trained on: the token before it in the pack is not the one that predicts it
+    trunk = min(int(differs.int().argmax()), int(trained.int().argmax()) - 1)
+    assert not bool(alone[0].visual_mask[trunk:].any()), "media after the point where the questions part"
+    first = alone[0]
+    return Inputs(
+        input_ids=torch.cat([first.input_ids[:trunk], *(inputs.input_ids[trunk:] for inputs in alone)]),
+        visual_mask=torch.cat([first.visual_mask[:trunk], *(inputs.visual_mask[trunk:] for inputs in alone)]),
+        visuals=first.visuals,
+        labels=torch.cat([first.labels[:trunk], *(inputs.labels[trunk:] for inputs in alone)]),
+        branches=(trunk, *(inputs.num_tokens - trunk for inputs in alone)),
+    )
 
 
 def overridden(config: ProcessorConfig, source: SourceConfig) -> ProcessorConfig:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vl3.chat import Message, from_authors, media_of
+from vl3.chat import Message, from_authors, media_of, parts_of
 from vl3.errors import UserError
 
 
@@ -21,6 +21,8 @@ class Sample:
     """The conversation; the assistant's turns are trained on."""
     where: str
     """File and line (or row), for messages to people."""
+    independent: bool = False
+    """Whether the questions know nothing of each other: each is asked of the same media as if it were the only one."""
 
     @property
     def kind(self) -> str:
@@ -47,12 +49,32 @@ def parse(data: Any, where: str, root: Path | None = None, form: str = "auto") -
             messages = from_authors([_turn(turn) for turn in _list(data, "conversations")], images, videos)
         else:
             raise UserError("a sample needs `conversations`, `messages`, or `stream` with `conversation`")
-        sample = Sample([_rooted(message, root) for message in messages], where)
+        sample = Sample([_rooted(message, root) for message in messages], where, bool(data.get("independent")))
         _check_roles(sample.messages)
         media_of(sample.messages)
+        if sample.independent:
+            independent_turns(sample.messages)
         return sample
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def independent_turns(messages: Sequence[Message]) -> list[list[Message]]:
+    """One conversation for each question, each with the media of the first (and the system message, if any)."""
+    before = [message for message in messages if message["role"] == "system"]
+    turns = [message for message in messages if message["role"] != "system"]
+    pairs = list(zip(turns[::2], turns[1::2], strict=False))
+    if 2 * len(pairs) != len(turns) or any((q["role"], a["role"]) != ("user", "assistant") for q, a in pairs):
+        raise UserError("independent questions must each be a user turn with one answer")
+    if media_of([asked for asked, _ in pairs[1:]]):
+        raise UserError("the media of independent questions belong to the first of them")
+    content = pairs[0][0]["content"]
+    media = [part for part in content if isinstance(part, Mapping) and part.get("type") != "text"]
+    alone: list[list[Message]] = []
+    for asked, answer in pairs:
+        words = [part for part in parts_of(asked) if isinstance(part, str)]
+        alone.append([*before, {"role": "user", "content": [*media, *words]}, answer])
+    return alone
 
 
 def _stream(data: Mapping[str, Any]) -> list[Message]:

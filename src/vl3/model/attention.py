@@ -3,6 +3,8 @@
 Shapes: T tokens of all sequences back to back, H query heads, J key/value heads, E head_dim.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,15 +32,29 @@ def frame_attention(q_THE: Tensor, k_THE: Tensor, v_THE: Tensor, groups: list[tu
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
-def causal_attention(q_THE: Tensor, k_TJE: Tensor, v_TJE: Tensor, lengths: list[int]) -> Tensor:
-    """Causal attention inside each of the packed sequences of `lengths`; nothing passes between them. [T, H, E]."""
-    if varlen_attn is not None and q_THE.is_cuda and q_THE.dtype in (torch.float16, torch.bfloat16):
+def causal_attention(
+    q_THE: Tensor, k_TJE: Tensor, v_TJE: Tensor, lengths: list[int], masks: list[Tensor | None] | None = None
+) -> Tensor:
+    """Causal attention inside each of the packed sequences of `lengths`; nothing passes between them. [T, H, E].
+
+    masks: for a sequence that branches, bool [n, n], what each of its tokens sees; None for a plain one.
+    """
+    masks = masks or [None] * len(lengths)
+    plain = all(mask is None for mask in masks)
+    if varlen_attn is not None and plain and q_THE.is_cuda and q_THE.dtype in (torch.float16, torch.bfloat16):
         return _causal_attention_varlen(q_THE, k_TJE, v_TJE, lengths)
     outputs = []
-    for q, k, v in zip(q_THE.split(lengths), k_TJE.split(lengths), v_TJE.split(lengths), strict=True):
+    for q, k, v, mask in zip(q_THE.split(lengths), k_TJE.split(lengths), v_TJE.split(lengths), masks, strict=True):
         q_HnE, k_JnE, v_JnE = q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)
-        outputs.append(_sdpa(q_HnE, k_JnE, v_JnE, is_causal=True).transpose(0, 1))
+        outputs.append(_sdpa(q_HnE, k_JnE, v_JnE, is_causal=mask is None, mask=mask).transpose(0, 1))
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def branch_mask(branches: Sequence[int], device: torch.device) -> Tensor:
+    """bool [n, n] for a trunk and branches of the given lengths: a branch sees the trunk and itself, causally."""
+    which = torch.arange(len(branches), device=device).repeat_interleave(torch.tensor(branches, device=device))
+    seen = (which[:, None] == which[None, :]) | (which == 0)[None, :]
+    return seen.tril()
 
 
 def cached_attention(

@@ -5,13 +5,15 @@ Sequences are packed back to back without padding; each continues from its own c
 Shapes: T tokens of all sequences, D hidden_size, H query heads, J key/value heads, E head_dim, V vocabulary.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vl3.config import LanguageConfig
-from vl3.model.attention import cached_attention, causal_attention
+from vl3.model.attention import branch_mask, cached_attention, causal_attention
 from vl3.model.cache import KVCache
 from vl3.model.rope import Rope, rotate, token_rope
 
@@ -28,14 +30,29 @@ class LanguageModel(nn.Module):
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.lm_head = None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
-    def forward(self, x_TD: Tensor, lengths: list[int], caches: list[KVCache] | None = None) -> Tensor:
+    def forward(
+        self,
+        x_TD: Tensor,
+        lengths: list[int],
+        caches: list[KVCache] | None = None,
+        branches: Sequence[Sequence[int]] | None = None,
+    ) -> Tensor:
         """Embeddings [T, D] of packed sequences -> final normed hidden states [T, D].
 
-        Positions of a sequence count from the length of its cache (0 without one).
+        Positions of a sequence count from the length of its cache (0 without one). branches: for each sequence the
+        lengths of its trunk and of the branches that all go on from its end, each as if it were alone; empty for none.
         """
         assert sum(lengths) == x_TD.shape[0], f"lengths {lengths} for {x_TD.shape[0]} tokens"
+        assert caches is None or branches is None, "a sequence that branches has no cache"
         starts = [0] * len(lengths) if caches is None else [cache.length for cache in caches]
         positions = [torch.arange(a, a + n, device=x_TD.device) for a, n in zip(starts, lengths, strict=True)]
+        masks: list[Tensor | None] = [None] * len(lengths)
+        for index, branching in enumerate(branches or []):
+            if branching:
+                assert sum(branching) == lengths[index], f"branches {branching} of {lengths[index]} tokens"
+                runs = [(0, branching[0]), *((branching[0], n) for n in branching[1:])]
+                positions[index] = torch.cat([torch.arange(a, a + n, device=x_TD.device) for a, n in runs])
+                masks[index] = branch_mask(branching, x_TD.device)
         config = self.config
         cos, sin = token_rope(torch.cat(positions), config.head_dim, config.rope_theta, config.rope_scaling)
         rope = cos.to(x_TD.dtype), sin.to(x_TD.dtype)  # as published: the turn itself is in the model's dtype
@@ -43,9 +60,9 @@ class LanguageModel(nn.Module):
             cache.reserve(cache.length + n)
         for index, layer in enumerate(self.layers):
             if self.checkpointing and torch.is_grad_enabled():
-                x_TD = checkpoint(layer, x_TD, rope, lengths, caches, index, use_reentrant=False)
+                x_TD = checkpoint(layer, x_TD, rope, lengths, caches, index, masks, use_reentrant=False)
             else:
-                x_TD = layer(x_TD, rope, lengths, caches, index)
+                x_TD = layer(x_TD, rope, lengths, caches, index, masks)
         for cache, n in zip(caches or [], lengths, strict=caches is not None):
             cache.advance(n)
         return self.norm(x_TD)
@@ -65,8 +82,16 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.mlp = GatedMLP(config)
 
-    def forward(self, x_TD: Tensor, rope: Rope, lengths: list[int], caches: list[KVCache] | None, layer: int) -> Tensor:
-        x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD), rope, lengths, caches, layer)
+    def forward(
+        self,
+        x_TD: Tensor,
+        rope: Rope,
+        lengths: list[int],
+        caches: list[KVCache] | None,
+        layer: int,
+        masks: list[Tensor | None],
+    ) -> Tensor:
+        x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD), rope, lengths, caches, layer, masks)
         return x_TD + self.mlp(self.post_attention_layernorm(x_TD))
 
 
@@ -82,12 +107,20 @@ class CausalAttention(nn.Module):
         self.v_proj = nn.Linear(config.hidden_size, keys, bias=config.qkv_bias)
         self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
 
-    def forward(self, x_TD: Tensor, rope: Rope, lengths: list[int], caches: list[KVCache] | None, layer: int) -> Tensor:
+    def forward(
+        self,
+        x_TD: Tensor,
+        rope: Rope,
+        lengths: list[int],
+        caches: list[KVCache] | None,
+        layer: int,
+        masks: list[Tensor | None],
+    ) -> Tensor:
         q_THE = rotate(self.q_proj(x_TD).unflatten(-1, (-1, self.head_dim)), rope)
         k_TJE = rotate(self.k_proj(x_TD).unflatten(-1, (-1, self.head_dim)), rope)
         v_TJE = self.v_proj(x_TD).unflatten(-1, (-1, self.head_dim))
         if caches is None:
-            out_THE = causal_attention(q_THE, k_TJE, v_TJE, lengths)
+            out_THE = causal_attention(q_THE, k_TJE, v_TJE, lengths, masks)
         else:
             out_THE = cached_attention(q_THE, k_TJE, v_TJE, lengths, caches, layer)
         return self.o_proj(out_THE.flatten(1))

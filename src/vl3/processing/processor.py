@@ -33,6 +33,8 @@ class Inputs:
     """The images and clips, in order of their placeholders."""
     labels: Tensor
     """int64 [T]: the token itself where it is trained on, else -100. Not shifted."""
+    branches: tuple[int, ...] = ()
+    """Lengths of a trunk and of the branches that each go on from its end and do not see each other; empty for none."""
 
     @property
     def num_tokens(self) -> int:

@@ -39,7 +39,7 @@ class Objective(nn.Module):
             x_TD = splice(x_TD, pack.visual_mask, self.model.see(pack.visuals))
         elif self.always_look:
             x_TD = x_TD + 0 * self.model.see([self._dummy(x_TD.device)]).sum()
-        hidden_TD = language(x_TD, pack.lengths)
+        hidden_TD = language(x_TD, pack.lengths, branches=pack.branches)
         targets = next_token_targets(pack.labels, pack.lengths)
         supervised = targets != IGNORE
         head_VD = language.embed_tokens.weight if language.lm_head is None else language.lm_head.weight
