@@ -13,8 +13,14 @@ from vl3.log import setup_logging
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the run, if there is one.")
 @click.option("--show", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--plan", is_flag=True, help="Predict memory per device and time, and stop.")
-@click.option("--devices", type=int, default=1, show_default=True, help="For --plan: how many devices share the work.")
-@click.option("--dry-run", type=int, metavar="N", help="Do N steps and write nothing.")
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="For --plan: how many devices share the work.",
+)
+@click.option("--dry-run", type=click.IntRange(min=1), metavar="N", help="Do N steps and write nothing.")
 def command(
     recipe: Path, overrides: tuple[str, ...], resume: bool, show: bool, plan: bool, devices: int, dry_run: int | None
 ) -> None:
@@ -24,7 +30,7 @@ def command(
 
     \b
     Examples:
-      vl3 train recipes/2b/lora.yaml output=runs/mine data.sources='[{path: my.jsonl}]'
+      vl3 train recipes/2b/lora.yaml output=runs/mine data.sources=my.jsonl
       vl3 train recipes/2b/full.yaml --show
       torchrun --nproc_per_node 8 -m vl3 train recipes/7b/stage4_video.yaml --resume
     """

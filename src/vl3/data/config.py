@@ -1,6 +1,8 @@
 """What is trained on, and how it is mixed and packed."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from vl3.config import configclass
 
@@ -47,12 +49,18 @@ class SourceConfig:
             raise ValueError(f"weight must be positive, got {self.weight:g}; leave the source out instead")
 
 
+def _sources(given: Any) -> Any:
+    """A path stands for a source with that path, and one source for a list of one."""
+    items = given if isinstance(given, list | tuple) else [given]
+    return [{"path": item} if isinstance(item, str) else item for item in items]
+
+
 @configclass
 class DataConfig:
     """The whole training set and how a step is made of it."""
 
-    sources: tuple[SourceConfig, ...]
-    """What is mixed."""
+    sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(_sources)]
+    """What is mixed: sources, or just paths."""
     samples_per_step: int = 128
     """Samples of one optimiser step, over all ranks."""
     pack_tokens: int = 16384

@@ -11,10 +11,10 @@ from vl3.config import ProcessorConfig
 from vl3.train.checkpoint import trained_weights
 from vl3.train.config import TrainConfig
 from vl3.train.distributed import World, barrier
-from vl3.train.lora import merged, save_adapter, scales_of
+from vl3.train.lora import scales_of
 from vl3.train.objective import Objective
-from vl3.train.start import load_start
 from vl3.weights import Checkpoint, load_checkpoint, save_checkpoint
+from vl3.weights.adapter import Adapter, merged, save_adapter
 from vl3.weights.save import check_saved
 
 
@@ -30,7 +30,7 @@ def export(
     output, scales = Path(config.output), scales_of(config.parts)
     folder = output / ("final" if config.save.merge_lora or not scales else "adapter")
     if world.is_main and folder.name == "adapter":
-        save_adapter(folder, trained, scales, config.init_from)
+        save_adapter(folder, Adapter(config.init_from, trained, scales, processor))
     elif world.is_main:
         check(_save_weights(trained, config, processor))
     barrier(world)
@@ -38,7 +38,7 @@ def export(
 
 
 def _save_weights(trained: Mapping[str, Tensor], config: TrainConfig, processor: ProcessorConfig) -> Checkpoint:
-    start = load_start(config.init_from)
+    start = load_checkpoint(config.init_from)
     stored = start.model.state_dict()
     names = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
     if config.save.dtype == "auto":

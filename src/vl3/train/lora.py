@@ -1,17 +1,12 @@
 """Adapters (through `peft`) and weights held in 4 or 8 bits (through bitsandbytes)."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from vl3.errors import UserError
 from vl3.train.config import LoraConfig, PartConfig
 from vl3.train.optim import Part
-
-ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def adapt(part: Part) -> None:
@@ -66,51 +61,6 @@ def quantise(module: nn.Module, bits: int) -> None:
         setattr(module.get_submodule(parent), leaf, new)
 
 
-def is_adapter(name: str) -> bool:
-    """Whether a parameter's name is that of an adapter's matrix."""
-    return ".lora_A." in name or ".lora_B." in name
-
-
-def merged(
-    weights: Mapping[str, Tensor], trained: Mapping[str, Tensor], scales: Mapping[str, float]
-) -> dict[str, Tensor]:
-    """The starting weights with what was trained put in their place, and adapters added: W + alpha / rank * B A.
-
-    weights: all of the model, under its plain names; trained: what training changed, as the adapted model names it;
-    scales: alpha / rank for each module with adapters.
-    Weights that were not trained are returned as they are, to the bit.
-    """
-    result = dict(weights)
-    for name, tensor in trained.items():
-        if not is_adapter(name):
-            result[name] = tensor
-    for name, a_RI in trained.items():
-        if ".lora_A." not in name:
-            continue
-        layer = name[: name.index(".lora_A.")]
-        b_OR = trained[name.replace(".lora_A.", ".lora_B.")]
-        change = (b_OR.float() @ a_RI.float()) * scales[name.partition(".")[0]]
-        weight = result[f"{layer}.weight"]
-        result[f"{layer}.weight"] = (weight.float() + change).to(weight.dtype)
-    return result
-
-
 def scales_of(parts: Mapping[str, PartConfig]) -> dict[str, float]:
     """alpha / rank of each module with adapters."""
     return {name: part.lora.alpha / part.lora.rank for name, part in parts.items() if part.lora is not None}
-
-
-def save_adapter(folder: Path, trained: Mapping[str, Tensor], scales: Mapping[str, float], base: str) -> None:
-    """Everything that was trained, without the base weights, which `base` names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in trained.items()}, folder / ADAPTER_WEIGHTS)
-    (folder / ADAPTER_CONFIG).write_text(json.dumps({"base": base, "scales": dict(scales)}, indent=2) + "\n")
-
-
-def load_adapter(folder: Path) -> tuple[str, dict[str, Tensor], dict[str, float]]:
-    """(base checkpoint, trained tensors, scale of each module's adapters) of a folder that `save_adapter` wrote."""
-    try:
-        data = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        return str(data["base"]), load_file(folder / ADAPTER_WEIGHTS), dict(data["scales"])
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{folder}: not an adapter that vl3 saved ({error})") from error

@@ -8,7 +8,7 @@ from vl3.config import ModelConfig
 from vl3.model import VideoLLaMA3
 from vl3.train.config import PartConfig, TrainConfig
 from vl3.train.loss import CHUNK_VALUES
-from vl3.train.start import model_config_of
+from vl3.weights import load_processor
 
 GB = 1e9
 
@@ -54,7 +54,7 @@ class Plan:
 
 def predict(config: TrainConfig, devices: int = 1) -> Plan:
     """Needs of a recipe on `devices` devices. Reads only the configuration of the starting checkpoint."""
-    return predict_for(model_config_of(config.init_from), config, devices)
+    return predict_for(load_processor(config.init_from)[2], config, devices)
 
 
 def predict_for(shape: ModelConfig, config: TrainConfig, devices: int) -> Plan:

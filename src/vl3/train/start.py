@@ -1,44 +1,16 @@
 """The beginning of a run: starting weights, what of them is trained, and in which number types."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from vl3.config import ModelConfig, ProcessorConfig
+from vl3.config import ProcessorConfig
 from vl3.model import VideoLLaMA3
 from vl3.train.config import TrainConfig
-from vl3.train.lora import ADAPTER_CONFIG, adapt, is_adapter, load_adapter, merged
+from vl3.train.lora import adapt
 from vl3.train.optim import Part, freeze, parts_of
-from vl3.weights import Checkpoint, load_checkpoint
-from vl3.weights.files import locate
-from vl3.weights.read_config import model_config, read_config_file
-
-
-def load_start(init_from: str) -> Checkpoint:
-    """The checkpoint that a run starts from, on the CPU, as it is stored.
-
-    init_from: a hub id or folder in any layout, the output folder of an earlier run, or an adapter that one saved.
-    """
-    folder = Path(init_from)
-    for inside in ("final", "adapter"):
-        if (folder / inside).is_dir():
-            folder = folder / inside
-            break
-    if not (folder / ADAPTER_CONFIG).is_file():
-        return load_checkpoint(str(folder) if folder.is_dir() else init_from)
-    base, trained, scales = load_adapter(folder)
-    start = load_start(base)
-    start.model.load_state_dict(merged(start.model.state_dict(), trained, scales), strict=True, assign=True)
-    return start
-
-
-def model_config_of(init_from: str) -> ModelConfig:
-    """The shape of the model that a run starts from, without reading its weights."""
-    folder = Path(init_from)
-    folder = folder / "final" if (folder / "final").is_dir() else folder
-    found = locate(folder if folder.is_dir() else init_from)
-    return model_config(read_config_file(found), found)
+from vl3.weights import Checkpoint
+from vl3.weights.adapter import is_adapter
 
 
 def processor_of(config: TrainConfig, start: Checkpoint) -> ProcessorConfig:
@@ -59,10 +31,7 @@ def prepare(model: VideoLLaMA3, config: TrainConfig, device: torch.device) -> li
     for part in parts:
         trained = part.config.lr > 0 and part.config.lora is None
         for parameter in part.module.parameters():
-            # norms and biases are small: they stay in float32
-            parameter.data = parameter.data.to(
-                torch.bfloat16 if half and not trained and parameter.ndim > 1 else torch.float32
-            )
+            parameter.data = parameter.data.to(torch.bfloat16 if half and not trained else torch.float32)
     freeze(parts)
     torch.manual_seed(config.seed)
     for part in parts:

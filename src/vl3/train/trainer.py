@@ -23,8 +23,8 @@ from vl3.train.held_out import HeldOut
 from vl3.train.log import Meter, Record, RunLog, peak_memory_gb, print_table
 from vl3.train.objective import Objective, shard
 from vl3.train.optim import make_optimizer, schedule, set_learning_rates, table
-from vl3.train.start import load_start, prepare, processor_of
-from vl3.weights import Checkpoint
+from vl3.train.start import prepare, processor_of
+from vl3.weights import Checkpoint, load_checkpoint
 
 Evaluate = Callable[[Checkpoint], dict[str, float]]
 """Scores of a model, by name: called with the model as it is while one process trains, and with the finished one."""
@@ -37,7 +37,7 @@ def train(
 
     resume goes on from the newest checkpoint, if there is one; dry_run does so many steps and writes nothing.
     """
-    _check_output(config, may_exist=resume or dry_run is not None)
+    _check_output(config, resume, dry=dry_run is not None)
     world = join_world(config.device)
     try:
         run = Run(config, world, evaluate)
@@ -54,7 +54,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, world: World, evaluate: Evaluate | None = None) -> None:
         self.config, self.world, self.evaluate = config, world, evaluate
-        start = load_start(config.init_from)
+        start = load_checkpoint(config.init_from)
         self.start = replace(start, processor=processor_of(config, start))
         self.parts = prepare(start.model, config, world.device)
         self.objective = shard(Objective(start.model, always_look=world.size > 1), world, self.half)
@@ -214,6 +214,11 @@ class Losses:
         }
 
 
-def _check_output(config: TrainConfig, may_exist: bool) -> None:
-    if not may_exist and checkpoint.latest(config) is not None:
+def _check_output(config: TrainConfig, resume: bool, dry: bool) -> None:
+    if not (resume or dry) and checkpoint.latest(config) is not None:
         raise UserError(f"{config.output}: holds checkpoints of a run; add --resume to go on, or choose another output")
+    try:
+        if not dry:
+            Path(config.output).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{config.output}: cannot be written: {error.strerror}") from error

@@ -26,12 +26,15 @@ _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 
 
 def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
-    """The local folder of a checkpoint: the path itself, or a hub repository that is downloaded to the hub's cache."""
+    """The local folder of a checkpoint: the path itself, or a hub repository that is downloaded to the hub's cache.
+
+    The output folder of a training run stands for what the run has finished.
+    """
     path = Path(id_or_path).expanduser()
     if len(path.name) > 255:
         raise UserError(f"{path.name[:80]}...: the name is too long for a folder or a hub id")
     if path.is_dir():
-        return path
+        return _finished(path)
     if path.exists():
         raise UserError(f"{path}: a checkpoint is a folder with config.json and safetensors files, this is a file")
     name = str(id_or_path)
@@ -53,6 +56,15 @@ def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
         raise UserError(f"{name}: not on the hub, or private and you are not logged in (`hf auth login`)") from error
     except OSError as error:
         raise UserError(f"{name}: no such folder, and downloading it failed: {error}") from error
+
+
+def _finished(folder: Path) -> Path:
+    """The folder itself, or what a training run whose output folder it is has finished."""
+    if not (folder / "config.json").exists():
+        for inside in (folder / "final", folder / "adapter"):
+            if inside.is_dir():
+                return inside
+    return folder
 
 
 def shards(folder: Path) -> list[Path]:

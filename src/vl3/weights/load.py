@@ -1,7 +1,7 @@
 """Loading a checkpoint: strict about every tensor, and no more memory than the model takes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from vl3.config import ModelConfig, ProcessorConfig
 from vl3.errors import UserError
 from vl3.model import VideoLLaMA3
+from vl3.weights.adapter import ADAPTER_CONFIG, is_adapter, load_adapter, merged
 from vl3.weights.files import TensorFiles, locate, open_tensors
 from vl3.weights.names import Layout, name_table, variant_of
 from vl3.weights.read_config import eos_token_ids, layout_of, model_config, processor_config, read_config_file
@@ -37,11 +38,13 @@ class Checkpoint:
 def load_checkpoint(
     id_or_path: str | Path, *, dtype: torch.dtype | None = None, device: str = "cpu", revision: str | None = None
 ) -> Checkpoint:
-    """Loads a folder or hub id in any layout. dtype None keeps the stored type.
+    """Loads a folder or hub id in any layout. dtype None keeps the stored type. An adapter is added to its base.
 
     Every tensor of the model must be there, in the right shape, and none besides: UserError lists what is not so.
     """
     folder = locate(id_or_path, revision)
+    if (folder / ADAPTER_CONFIG).is_file():
+        return _with_adapter(folder, dtype, device)
     data = read_config_file(folder)
     layout, config = layout_of(data, folder), model_config(data, folder)
     tokenizer = load_tokenizer(folder)
@@ -73,8 +76,22 @@ def load_processor(
 ) -> tuple[ProcessorConfig, Tokenizer, ModelConfig]:
     """All of a checkpoint but its tensors, which are not read (though a hub id is downloaded whole)."""
     folder = locate(id_or_path, revision)
+    if (folder / ADAPTER_CONFIG).is_file():
+        adapter = load_adapter(folder)
+        return adapter.processor, *load_processor(adapter.base)[1:]
     data = read_config_file(folder)
     return processor_config(data, folder), load_tokenizer(folder), model_config(data, folder)
+
+
+def _with_adapter(folder: Path, dtype: torch.dtype | None, device: str) -> Checkpoint:
+    adapter = load_adapter(folder)
+    base = load_checkpoint(adapter.base, dtype=dtype, device=device)
+    weights = base.model.state_dict()
+    unknown = [name for name in adapter.trained if not is_adapter(name) and name not in weights]
+    if unknown:
+        raise UserError(f"{folder}: does not fit its base {adapter.base}, which has no {_some(unknown)}")
+    base.model.load_state_dict(merged(weights, adapter.trained, adapter.scales), strict=True, assign=True)
+    return replace(base, processor=adapter.processor, path=folder)
 
 
 def read_tensors(
