@@ -102,7 +102,7 @@ class Writer:
     name: str
 
     def line(self, index: int, sample: Sample) -> str:
-        """Writes the sample's media and returns its line. Calls for different indices may run in different processes."""
+        """Writes the sample's media and returns its line. Any index, in any process."""
         media = self.folder / "media" / self.name
         media.mkdir(parents=True, exist_ok=True)
         data: dict[str, Any] = {}
