@@ -12,8 +12,8 @@ from vl3.chat import Message, Slot, render
 from vl3.config import ModelConfig, ProcessorConfig
 from vl3.errors import UserError
 from vl3.media import MediaInfo
+from vl3.model.patches import patchify
 from vl3.model.visual import Visual
-from vl3.processing.patches import patchify
 from vl3.processing.prune import keep_mask
 from vl3.processing.resize import Source, target_sizes
 
