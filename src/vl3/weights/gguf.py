@@ -67,15 +67,14 @@ class GgufFile:
     def tensor(self, name: str) -> Tensor:
         """A tensor in float32, which holds every value of a block exactly as its formula gives it."""
         entry = self.entries[name]
-        raw = torch.from_numpy(self.data[entry.start : entry.start + entry.num_bytes])
-        return _values(raw, entry.kind).reshape(entry.shape)
+        raw = np.asarray(self.data[entry.start : entry.start + entry.num_bytes])
+        return torch.from_numpy(_values(raw, entry.kind).reshape(entry.shape))
 
 
 def open_gguf(path: Path) -> GgufFile:
     """Reads the head of a file. UserError when it is no whole GGUF file of version 3, or holds unknown tensor types."""
     try:
-        # copy on write: torch wants memory that it may write to, the file stays as it is
-        data: np.ndarray = np.memmap(path, mode="c")
+        data: np.ndarray = np.memmap(path, mode="r")
     except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
         raise UserError(f"{path}: cannot be read: {error}") from error
     head = _Head(path, data.data)
@@ -162,19 +161,27 @@ class _Head:
         return name, kind, shape, offset, math.prod(shape) // values * num_bytes
 
 
-def _values(raw: Tensor, kind: str) -> Tensor:
-    """The bytes [n] of a tensor as flat float32 values."""
+def _values(raw: np.ndarray, kind: str) -> np.ndarray:
+    """The bytes [n] of a tensor as flat float32 values; one thread of numpy does this as fast as the disk reads."""
     if kind in ("F32", "F16"):
-        # cloned, for the file does not promise the alignment that a view in another type needs
-        return raw.clone().view(torch.float32 if kind == "F32" else torch.float16).float()
+        # copied, for the file does not promise the alignment that a view in another type needs
+        return raw.copy().view("<f4" if kind == "F32" else "<f2").astype(np.float32)
     num_bytes = {name: size for name, _, size in _TYPES.values()}[kind]
     blocks = raw.reshape(-1, num_bytes)
-    scale = blocks[:, :2].contiguous().view(torch.float16).float()
+    values = np.empty((len(blocks), BLOCK), np.float32)
     if kind == "Q8_0":
-        return blocks[:, 2:].view(torch.int8).float().mul_(scale)
-    packed = blocks[:, -BLOCK // 2 :]
-    values = torch.cat([packed & 15, packed >> 4], dim=1).float()
+        values[:] = blocks[:, 2:].view("i1")
+    else:
+        packed = blocks[:, -BLOCK // 2 :]
+        values[:, : BLOCK // 2], values[:, BLOCK // 2 :] = packed & 15, packed >> 4
     if kind == "Q4_0":
-        return values.sub_(8).mul_(scale)
-    minimum = blocks[:, 2:4].contiguous().view(torch.float16).float()
-    return values.mul_(scale).add_(minimum)
+        values -= 8
+    values *= _float16(blocks[:, :2])
+    if kind == "Q4_1":
+        values += _float16(blocks[:, 2:4])
+    return values.reshape(-1)
+
+
+def _float16(columns: np.ndarray) -> np.ndarray:
+    """Two columns of bytes [n, 2] as one of float32 [n, 1]."""
+    return columns.copy().view("<f2").astype(np.float32)
