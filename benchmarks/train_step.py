@@ -130,7 +130,7 @@ def vl3_side(args: argparse.Namespace) -> dict[str, Any]:
         supervised = sum(int((inputs.labels[1:] != IGNORE).sum()) for inputs in batch)
         step_loss = 0.0
         for pack in packs:
-            total, _ = objective(pack)
+            total = objective(pack).answers
             (total / supervised).backward()
             step_loss += float(total.detach()) / supervised
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -32,6 +32,22 @@ def configclass(cls: type[T]) -> type[T]:
 
 
 @configclass
+class StemConfig:
+    """A convolutional network in place of the patch embedding: EfficientNet-Lite0 (arXiv 1905.11946) by default."""
+
+    first_channels: Count = 32
+    """Channels after the first convolution."""
+    channels: tuple[Count, Count, Count, Count, Count, Count, Count] = (16, 24, 40, 80, 112, 192, 320)
+    """Channels of the seven groups of blocks."""
+    repeats: tuple[Count, Count, Count, Count, Count, Count, Count] = (1, 2, 2, 3, 3, 4, 1)
+    """Blocks in each group."""
+    head_channels: Count = 1280
+    """Width of the classifier's hidden layer."""
+    num_classes: Count = 1000
+    """Classes that the network was trained to tell apart; their probabilities are part of a patch's feature."""
+
+
+@configclass
 class VisionConfig:
     """The vision encoder: a ViT with 2D RoPE instead of position embeddings (paper, section 3.1; SigLIP so400m)."""
 
@@ -53,8 +69,12 @@ class VisionConfig:
     """Activation of the MLP."""
     rope_theta: Positive = 10000.0
     """Base of the 2D rotary embedding's frequencies."""
+    stem: StemConfig | None = None
+    """A convolutional stem in place of the patch embedding; patch_size must then be 16."""
 
     def __post_init__(self) -> None:
+        if self.stem is not None and self.patch_size != 16:
+            raise ValueError(f"a convolutional stem makes patches of 16 pixels, not {self.patch_size}")
         if self.hidden_size % self.num_heads or (self.hidden_size // self.num_heads) % 4:
             raise ValueError(
                 f"hidden_size {self.hidden_size} / num_heads {self.num_heads} must be a whole multiple of 4 "

@@ -50,7 +50,7 @@ def test_branches_learn_what_separate_samples_do(tmp_path: Path) -> None:
     for samples in ([together], alone, [alone[0], together, alone[1]]):
         checkpoint.model.zero_grad()
         objective = Objective(checkpoint.model)
-        total, per_token = objective(join([("x", inputs) for inputs in samples]))
+        total, per_token, *_ = objective(join([("x", inputs) for inputs in samples]))
         total.backward()
         gradient = checkpoint.model.vision.blocks[0].mlp.fc1.weight.grad
         assert gradient is not None

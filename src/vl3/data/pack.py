@@ -28,6 +28,8 @@ class Pack:
     """The source of each sample."""
     branches: list[tuple[int, ...]] | None = None
     """Of each sample as in `Inputs`; None where no sample branches."""
+    visual_texts: list[str | None] | None = None
+    """What each visual token should mean ("": background; None: not known); None where no sample says so."""
 
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -66,4 +68,14 @@ def join(samples: Sequence[tuple[str, Inputs]]) -> Pack:
         visuals=[visual for _, inputs in samples for visual in inputs.visuals],
         sources=[source for source, _ in samples],
         branches=[inputs.branches for _, inputs in samples] if any(inputs.branches for _, inputs in samples) else None,
+        visual_texts=_visual_texts([inputs for _, inputs in samples]),
     )
+
+
+def _visual_texts(samples: Sequence[Inputs]) -> list[str | None] | None:
+    if all(inputs.visual_texts is None for inputs in samples):
+        return None
+    texts: list[str | None] = []
+    for inputs in samples:
+        texts += inputs.visual_texts or [None] * int(inputs.visual_mask.sum())
+    return texts

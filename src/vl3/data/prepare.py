@@ -9,6 +9,7 @@ import torch
 from vl3.chat import Message, media_of
 from vl3.config import ProcessorConfig
 from vl3.data.config import SourceConfig
+from vl3.data.regions import token_texts
 from vl3.data.schema import Sample, independent_turns
 from vl3.errors import UserError
 from vl3.media import Decoder, MediaInfo
@@ -42,6 +43,10 @@ class Preparer:
                 config = self._thinner(config, infos, inputs)
             if not bool((inputs.labels != IGNORE).any()):
                 raise UserError("none of its tokens is trained on")
+            if sample.regions is not None:
+                (visual,) = visuals
+                rows, columns = (side // visual.merge for side in visual.grid[1:])
+                inputs = replace(inputs, visual_texts=tuple(token_texts(sample.regions, rows, columns)))
             return inputs
         except UserError as error:
             text = str(error)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vl3.chat import Message, from_authors, media_of, parts_of
+from vl3.data.regions import Region, parse_regions
 from vl3.errors import UserError
 
 
@@ -23,6 +24,8 @@ class Sample:
     """File and line (or row), for messages to people."""
     independent: bool = False
     """Whether the questions know nothing of each other: each is asked of the same media as if it were the only one."""
+    regions: tuple[Region, ...] | None = None
+    """What is where in a sample's one image, for dense alignment; None where that is not known."""
 
     @property
     def kind(self) -> str:
@@ -49,9 +52,12 @@ def parse(data: Any, where: str, root: Path | None = None, form: str = "auto") -
             messages = from_authors([_turn(turn) for turn in _list(data, "conversations")], images, videos)
         else:
             raise UserError("a sample needs `conversations`, `messages`, or `stream` with `conversation`")
-        sample = Sample([_rooted(message, root) for message in messages], where, bool(data.get("independent")))
+        regions = parse_regions(data["regions"]) if "regions" in data else None
+        rooted = [_rooted(message, root) for message in messages]
+        sample = Sample(rooted, where, bool(data.get("independent")), regions)
         _check_roles(sample.messages)
-        media_of(sample.messages)
+        if [part.kind for part in media_of(sample.messages)] != ["image"] and regions is not None:
+            raise UserError("`regions` belong to a sample with one image")
         if sample.independent:
             independent_turns(sample.messages)
         return sample

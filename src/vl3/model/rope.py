@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vl3.config import RopeScaling
+from vl3.model.patches import window_order
 
 Rope = tuple[Tensor, Tensor]
 """(cos, sin), each float32 [N, head_dim]."""
@@ -28,13 +29,6 @@ def patch_rope(h: int, w: int, merge: int, head_dim: int, theta: float, device: 
     positions_N2 = torch.stack([window_order(rows, merge), window_order(cols, merge)], dim=-1)
     angles = (positions_N2[..., None].float() * inv_freq).flatten(1)  # [N, half]: rows' angles, then columns'
     return _cos_sin(angles)
-
-
-def window_order(raster: Tensor, merge: int) -> Tensor:
-    """[h, w, ...] -> [h * w, ...] with each merge x merge window contiguous, windows in raster order."""
-    h, w = raster.shape[:2]
-    windows = raster.reshape(h // merge, merge, w // merge, merge, *raster.shape[2:])
-    return windows.transpose(1, 2).reshape(h * w, *raster.shape[2:])
 
 
 def token_rope(positions: Tensor, head_dim: int, theta: float, scaling: RopeScaling | None) -> Rope:

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from vl3.config import VisionConfig
 from vl3.model.attention import frame_attention
 from vl3.model.rope import Rope, patch_rope, rotate
+from vl3.model.stem import Stem
 from vl3.model.visual import Visual, normalise
 
 FrameSize = tuple[int, int, int]
@@ -27,8 +28,9 @@ class VisionEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.checkpointing = False
-        patch = config.patch_size
-        self.patch_embedding = nn.Conv2d(config.num_channels, config.hidden_size, patch, stride=patch)
+        self.stem = None if config.stem is None else Stem(config.stem, config.hidden_size, config.num_channels)
+        if self.stem is None:
+            self.patch_embedding = PatchEmbedding(config)
         self.blocks = nn.ModuleList(VisionBlock(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
@@ -36,9 +38,7 @@ class VisionEncoder(nn.Module):
         """Normalised patches [N, P] of runs of equal-size frames, `frames` = (how many, their size) -> [N, D]."""
         groups = [(count, h * w) for count, (h, w, _) in frames]
         rope = self.rope(frames, pixels_NP.device)
-        # a convolution whose stride is its kernel is one matrix product over the flattened patch
-        weight_DP = self.patch_embedding.weight.flatten(1)
-        x_ND = F.linear(pixels_NP.to(weight_DP.dtype), weight_DP, self.patch_embedding.bias)
+        x_ND = self.patch_embedding(pixels_NP) if self.stem is None else self.stem(pixels_NP, frames)
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
                 x_ND = checkpoint(block, x_ND, groups, rope, use_reentrant=False)
@@ -55,6 +55,18 @@ class VisionEncoder(nn.Module):
             cos.append(frame_cos.repeat(count, 1))
             sin.append(frame_sin.repeat(count, 1))
         return torch.cat(cos), torch.cat(sin)
+
+
+class PatchEmbedding(nn.Conv2d):
+    """A convolution whose stride is its kernel: one matrix product over the flattened patch."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__(config.num_channels, config.hidden_size, config.patch_size, stride=config.patch_size)
+
+    def forward(self, pixels_NP: Tensor) -> Tensor:
+        """[N, P] -> [N, D]."""
+        weight_DP = self.weight.flatten(1)
+        return F.linear(pixels_NP.to(weight_DP.dtype), weight_DP, self.bias)
 
 
 class VisionBlock(nn.Module):

@@ -12,8 +12,8 @@ from vl3.chat import Message, Slot, render
 from vl3.config import ModelConfig, ProcessorConfig
 from vl3.errors import UserError
 from vl3.media import MediaInfo
+from vl3.model.patches import patchify
 from vl3.model.visual import Visual
-from vl3.processing.patches import patchify
 from vl3.processing.prune import keep_mask
 from vl3.processing.resize import Source, target_sizes
 
@@ -35,6 +35,8 @@ class Inputs:
     """int64 [T]: the token itself where it is trained on, else -100. Not shifted."""
     branches: tuple[int, ...] = ()
     """Lengths of a trunk and of the branches that each go on from its end and do not see each other; empty for none."""
+    visual_texts: tuple[str, ...] | None = None
+    """What each visual token should mean, for dense alignment ("": background); None where that is not known."""
 
     @property
     def num_tokens(self) -> int:

@@ -97,6 +97,8 @@ def trained_weights(objective: Objective) -> dict[str, torch.Tensor]:
     """All that training changes, whole, on the CPU, under the model's own names. All ranks take part."""
     whole = {}
     for name, tensor in _trained(objective).items():
+        if not name.startswith("model."):  # what a loss has learnt for itself is no part of the model
+            continue
         tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
         whole[name.removeprefix("model.")] = tensor.cpu()
     return whole

@@ -49,6 +49,8 @@ class PartConfig:
     """AdamW's decoupled weight decay, on matrices only (not on norms and biases)."""
     lora: LoraConfig | None = None
     """Train adapters at `lr` and keep the module's own weights as they are."""
+    frozen: tuple[str, ...] = ()
+    """Submodules that stay as they are while the rest of the module learns (`stem.trunk`)."""
     bits: Literal[4, 8] | None = None
     """Hold the linear layers' own weights in so many bits (bitsandbytes; CUDA); needs lora or lr = 0."""
 
@@ -59,6 +61,26 @@ class PartConfig:
             raise ValueError("lora needs a learning rate: set lr above 0")
         if self.bits is not None and self.lora is None and self.lr > 0:
             raise ValueError("weights in 4 or 8 bits cannot be trained: add lora, or set lr to 0")
+
+
+@configclass
+class AlignConfig:
+    """Dense alignment of visual tokens with words: an addition to the paper's stages, for small models."""
+
+    texts: str
+    """A file of texts, one a line, that the tokens are told apart by; those of a step's own samples are added."""
+    weight: float = 1.0
+    """Of this loss, beside that of the answers."""
+    answers: bool = False
+    """Whether the answers are trained on too; without them the language model need not run."""
+    background: float = 0.15
+    """Weight of a token that shows nothing named, against one that does."""
+    smoothing: float = 0.05
+    """Label smoothing."""
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0 or not 0 < self.background <= 1 or not 0 <= self.smoothing < 1:
+            raise ValueError("weight must be positive, background lie in (0, 1] and smoothing in [0, 1)")
 
 
 @configclass
@@ -139,6 +161,8 @@ class TrainConfig:
     """The projector; frozen by default."""
     language: PartConfig = PartConfig()
     """The language model; frozen by default."""
+    align: AlignConfig | None = None
+    """Dense alignment with the words of samples' `regions`, if any."""
     processor: ProcessorConfig = ProcessorConfig()
     """Resizing, merge sizes, pruning and frame sampling, in training and in the finished checkpoint. Its patch size,
     mean and standard deviation are those of the checkpoint."""

@@ -21,13 +21,16 @@ from vl3.weights import Checkpoint
 
 @torch.no_grad()
 def held_out_loss(objective: Objective, packs: Sequence[Pack], world: World, half: bool) -> float:
-    """Mean loss of all supervised tokens of all ranks' packs."""
+    """Mean loss of all supervised tokens (or, where answers are not trained on, aligned ones) of all ranks' packs."""
     most = max(gather_objects(len(packs), world))
     total, count = 0.0, 0.0
     for pack in [*packs, *[blank_pack()] * (most - len(packs))]:
         with torch.autocast(world.device.type, torch.bfloat16, enabled=half):
-            loss, per_token = objective(to_device(pack, world.device))
-        total, count = total + float(loss), count + per_token.shape[0]
+            terms = objective(to_device(pack, world.device))
+        if objective.answers:
+            total, count = total + float(terms.answers), count + terms.per_token.shape[0]
+        else:
+            total, count = total + float(terms.alignment), count + objective.align_weight(pack)
     total, count = sum_over_ranks([total, count], world)
     return total / max(count, 1)
 

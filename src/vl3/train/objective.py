@@ -1,10 +1,10 @@
-"""What is trained: the model together with its loss, from one pack of samples to one sum.
+"""What is trained: the model together with its losses, from one pack of samples to their sums.
 
 One forward pass of this module is one micro-batch. It is the root of sharding: what it calls inside its own forward
 pass (embedding, projector, head) it finds whole.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,31 +14,69 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from vl3.data import Pack
 from vl3.model import VideoLLaMA3, Visual
 from vl3.model.videollama3 import splice
+from vl3.train.align import Align, align_weight
 from vl3.train.distributed import World
 from vl3.train.loss import IGNORE, cross_entropy, next_token_targets
+
+
+class Terms(NamedTuple):
+    """The losses of one pack, as sums: float32 scalars, with gradients where there is something to learn."""
+
+    answers: Tensor
+    """Of supervised tokens."""
+    per_token: Tensor
+    """float32 [n]: the same one by one, n the supervised tokens in their order, without gradients."""
+    alignment: Tensor
+    """Of visual tokens against words, weighted."""
+    named: Tensor
+    """float32 [2]: things that alignment named rightly, and things."""
 
 
 class Objective(nn.Module):
     """pack -> (sum of the losses of its supervised tokens; these losses one by one)."""
 
-    def __init__(self, model: VideoLLaMA3, always_look: bool = False) -> None:
-        """always_look: run the vision encoder also for packs without media, on a dummy patch whose weight is zero.
+    def __init__(self, model: VideoLLaMA3, align: Align | None = None, always_look: bool = False) -> None:
+        """align: also the loss of visual tokens against words.
+
+        always_look: run the vision encoder also for packs without media, on a dummy patch whose weight is zero.
 
         Needed where ranks share the work: all must take part in the gathering of the encoder's weights and in the
         reduction of its gradients, or the others wait for ever.
         """
         super().__init__()
         self.model = model
+        self.align = align
         self.always_look = always_look
 
-    def forward(self, pack: Pack) -> tuple[Tensor, Tensor]:
-        """Scalar float32 with gradients, and float32 [n] without, n the supervised tokens in their order."""
+    def forward(self, pack: Pack) -> "Terms":
+        """The losses of one pack."""
         language = self.model.language
         x_TD = language.embed_tokens(pack.input_ids)
+        alignment, named = x_TD.new_zeros((), dtype=torch.float32), x_TD.new_zeros(2, dtype=torch.float32)
         if pack.visuals:
-            x_TD = splice(x_TD, pack.visual_mask, self.model.see(pack.visuals))
+            tokens_nD = self.model.see(pack.visuals)
+            if self.align is not None and pack.visual_texts is not None:
+                alignment, named = self.align(tokens_nD, pack)
+            if self.answers:
+                x_TD = splice(x_TD, pack.visual_mask, tokens_nD)
         elif self.always_look:
             x_TD = x_TD + 0 * self.model.see([self._dummy(x_TD.device)]).sum()
+        answers, per_token = x_TD.new_zeros((), dtype=torch.float32), x_TD.new_zeros(0, dtype=torch.float32)
+        if self.answers:
+            answers, per_token = self._answers(x_TD, pack)
+        return Terms(answers, per_token, alignment, named)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the language model runs."""
+        return self.align is None or self.align.config.answers
+
+    def align_weight(self, pack: Pack) -> float:
+        """What the alignment loss of a pack counts for."""
+        return 0.0 if self.align is None else align_weight(pack, self.align.config)
+
+    def _answers(self, x_TD: Tensor, pack: Pack) -> tuple[Tensor, Tensor]:
+        language = self.model.language
         hidden_TD = language(x_TD, pack.lengths, branches=pack.branches)
         targets = next_token_targets(pack.labels, pack.lengths)
         supervised = targets != IGNORE

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from vl3.errors import UserError
 from vl3.model import VideoLLaMA3
 from vl3.train.config import OptimConfig, PartConfig
 
@@ -45,10 +46,17 @@ def freeze(parts: Iterable[Part]) -> None:
     """Gradients on for modules with a learning rate, off for the others and for those that learn through adapters."""
     for part in parts:
         part.module.requires_grad_(part.config.lr > 0 and part.config.lora is None)
+        for name in part.config.frozen:
+            try:
+                part.module.get_submodule(name).requires_grad_(False)
+            except AttributeError as error:
+                raise UserError(f"{part.name}.frozen: the {part.name} module has no {name!r}") from error
 
 
-def make_optimizer(parts: Iterable[Part], config: OptimConfig) -> torch.optim.AdamW:
+def make_optimizer(parts: Iterable[Part], config: OptimConfig, extra: Iterable[nn.Parameter] = ()) -> torch.optim.AdamW:
     """AdamW with two groups for each trained module: matrices, which decay, and vectors, which do not.
+
+    `extra` parameters, of the loss, learn as fast as the projector and do not decay.
 
     Each group keeps its module's name and peak learning rate under "name" and "peak", from which
     `set_learning_rates` makes the rates of a step.
@@ -61,6 +69,9 @@ def make_optimizer(parts: Iterable[Part], config: OptimConfig) -> torch.optim.Ad
             if chosen:
                 rates = {"lr": part.config.lr, "peak": part.config.lr, "weight_decay": decay}
                 groups.append({"params": chosen, "name": part.name, **rates})
+    if extra := list(extra):
+        rate = max(part.config.lr for part in parts if part.name == "projector")
+        groups.append({"params": extra, "name": "align", "lr": rate, "peak": rate, "weight_decay": 0.0})
     return torch.optim.AdamW(groups, betas=config.betas, eps=config.eps, fused=True)
 
 

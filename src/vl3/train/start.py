@@ -28,11 +28,9 @@ def prepare(model: VideoLLaMA3, config: TrainConfig, device: torch.device) -> li
     """Number types, freezing, adapters and checkpointing flags, in place; then the model moves to its device."""
     half = config.precision == "bf16"
     parts = parts_of(model, config.parts)
-    for part in parts:
-        trained = part.config.lr > 0 and part.config.lora is None
-        for parameter in part.module.parameters():
-            parameter.data = parameter.data.to(torch.bfloat16 if half and not trained else torch.float32)
     freeze(parts)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16 if half and not parameter.requires_grad else torch.float32)
     torch.manual_seed(config.seed)
     for part in parts:
         adapt(part)

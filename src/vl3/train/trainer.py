@@ -14,6 +14,7 @@ from vl3.data import Pack
 from vl3.errors import UserError
 from vl3.processing import Processor
 from vl3.train import checkpoint
+from vl3.train.align import Align
 from vl3.train.batches import Batches, held_out_packs, num_supervised, sample_of_supervised, to_device
 from vl3.train.checkpoint import Position
 from vl3.train.config import TrainConfig
@@ -21,7 +22,7 @@ from vl3.train.distributed import World, gather_objects, join_world, leave_world
 from vl3.train.export import export
 from vl3.train.held_out import HeldOut
 from vl3.train.log import Meter, Record, RunLog, peak_memory_gb, print_table
-from vl3.train.objective import Objective, shard
+from vl3.train.objective import Objective, Terms, shard
 from vl3.train.optim import make_optimizer, schedule, set_learning_rates, table
 from vl3.train.start import prepare, processor_of
 from vl3.weights import Checkpoint, load_checkpoint
@@ -57,8 +58,14 @@ class Run:
         start = load_checkpoint(config.init_from)
         self.start = replace(start, processor=processor_of(config, start))
         self.parts = prepare(start.model, config, world.device)
-        self.objective = shard(Objective(start.model, always_look=world.size > 1), world, self.half)
-        self.optimizer = make_optimizer(self.parts, config.optim)
+        align = (
+            None
+            if config.align is None
+            else Align(config.align, start.tokenizer, start.model.language.embed_tokens.weight)
+        )
+        objective = Objective(start.model, align, always_look=world.size > 1).to(world.device)
+        self.objective = shard(objective, world, self.half)
+        self.optimizer = make_optimizer(self.parts, config.optim, [] if align is None else align.parameters())
         self.processor = Processor(self.start.processor, start.tokenizer, start.config)
         self.batches = Batches(config.data, self.processor, world, config.output)
         self.held_out = self._held_out()
@@ -102,22 +109,33 @@ class Run:
         torch.manual_seed(config.seed + 1_000_003 * self.step + 7919 * world.rank)
         set_learning_rates(self.optimizer, schedule(self.step, config.steps, config.optim))
         packs = self.batches.next_step()
-        (supervised,) = sum_over_ranks([sum(num_supervised(pack) for pack in packs)], world)
-        if supervised == 0:
-            raise UserError(f"step {self.step + 1}: none of its samples has an answer to train on")
+        supervised, aligned = self._counts(packs)
         losses = Losses()
         for pack in packs:
             with torch.autocast(world.device.type, torch.bfloat16, enabled=self.half):
-                total, per_token = self.objective(to_device(pack, world.device))
+                terms = self.objective(to_device(pack, world.device))
+            total = terms.answers / max(supervised, 1)
+            if config.align is not None and aligned:
+                total = total + terms.alignment * (config.align.weight / aligned)
             # sharded gradients are averaged over the ranks: times their number, it is the sum
             if total.requires_grad:  # a text pack does not where only the vision encoder learns
-                (total * (world.size / supervised)).backward()
-            losses.add(pack, per_token)
-            meter.count(tokens=sum(pack.lengths), supervised_tokens=per_token.shape[0], samples=len(pack.sources))
+                (total * world.size).backward()
+            losses.add(pack, terms, self.objective.align_weight(pack))
+            meter.count(tokens=sum(pack.lengths), supervised_tokens=len(terms.per_token), samples=len(pack.sources))
         norm = self._apply_gradients()
         self.step += 1
         meter.count(steps=1)
         return losses, norm
+
+    def _counts(self, packs: list[Pack]) -> tuple[float, float]:
+        """What the two losses of a step are divided by, over all ranks: supervised tokens, weight of aligned ones."""
+        own = [sum(map(num_supervised, packs)), sum(map(self.objective.align_weight, packs))]
+        supervised, aligned = sum_over_ranks(own, self.world)
+        if self.objective.answers and supervised == 0:
+            raise UserError(f"step {self.step + 1}: none of its samples has an answer to train on")
+        if not self.objective.answers and aligned == 0:
+            raise UserError(f"step {self.step + 1}: none of its samples has regions to align with")
+        return supervised, aligned
 
     def _apply_gradients(self) -> float:
         """Clips, steps, and returns the norm of all gradients before clipping."""
@@ -182,16 +200,26 @@ class Losses:
 
     def __init__(self) -> None:
         self._of_samples: list[tuple[list[str], torch.Tensor]] = []
+        self._alignment: list[tuple[float, torch.Tensor, torch.Tensor]] = []
 
-    def add(self, pack: Pack, per_token: torch.Tensor) -> None:
-        """per_token: [n] as the objective gives it."""
+    def add(self, pack: Pack, terms: Terms, align_weight: float) -> None:
+        """Takes in what the objective gives for a pack, and what its alignment loss counts for."""
+        if align_weight:
+            self._alignment.append((align_weight, terms.alignment.detach(), terms.named))
+        per_token = terms.per_token
+        if not len(per_token):
+            return
         sample_n = sample_of_supervised(pack).to(per_token.device)
         sums = per_token.new_zeros(len(pack.lengths)).index_add_(0, sample_n, per_token)
         counts = sample_n.bincount(minlength=len(pack.lengths))
         self._of_samples.append((pack.sources, torch.stack([sums, counts.to(sums.dtype)])))
 
     def summary(self, world: World) -> Record:
-        """{"loss", "supervised_tokens", "sources": {name: {"loss", "tokens"}}} over all ranks."""
+        """{"loss", "supervised_tokens", "sources": {name: {"loss", "tokens"}}} over all ranks.
+
+        Where tokens are aligned also "align_loss" and "align_accuracy", the share of things named rightly; without
+        answers the former is the loss.
+        """
         own: dict[str, list[float]] = {}
         for sources, sums_and_counts in self._of_samples:
             for source, (total, count) in zip(sources, sums_and_counts.T.tolist(), strict=True):
@@ -203,8 +231,12 @@ class Losses:
                 entry = joined.setdefault(source, [0.0, 0.0])
                 entry[0], entry[1] = entry[0] + total, entry[1] + count
         tokens = sum(count for _, count in joined.values())
+        alignment = self._of_alignment(world)
+        answers = {"loss": sum(total for total, _ in joined.values()) / tokens} if tokens else {}
         return {
-            "loss": sum(total for total, _ in joined.values()) / max(tokens, 1),
+            "loss": alignment.get("align_loss", 0.0),
+            **answers,
+            **alignment,
             "supervised_tokens": int(tokens),
             "sources": {
                 source: {"loss": total / count, "tokens": int(count)}
@@ -212,6 +244,12 @@ class Losses:
                 if count
             },
         }
+
+    def _of_alignment(self, world: World) -> Record:
+        sums = [(weight, float(loss), *named.tolist()) for weight, loss, named in self._alignment]
+        own = [sum(column) for column in zip(*sums, strict=True)] if sums else [0.0] * 4
+        weight, loss, right, things = sum_over_ranks(own, world)
+        return {"align_loss": loss / weight, "align_accuracy": right / max(things, 1)} if weight else {}
 
 
 def _check_output(config: TrainConfig, resume: bool, dry: bool) -> None:

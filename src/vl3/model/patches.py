@@ -1,4 +1,4 @@
-"""Frames <-> patches in merge-window order .
+"""Frames <-> patches in merge-window order.
 
 Shapes: t frames; h, w rows and columns of patches; m merge; p patch size; C channels.
 """
@@ -25,3 +25,10 @@ def unpatchify(rows: Tensor, grid: tuple[int, int, int], patch: int, merge: int)
     t, h, w = grid
     windows = rows.reshape(t, h // merge, w // merge, merge, merge, -1, patch, patch)
     return windows.permute(0, 1, 3, 6, 2, 4, 7, 5).reshape(t, h * patch, w * patch, -1)
+
+
+def window_order(raster: Tensor, merge: int) -> Tensor:
+    """[h, w, ...] -> [h * w, ...] with each merge x merge window contiguous, windows in raster order."""
+    h, w = raster.shape[:2]
+    windows = raster.reshape(h // merge, merge, w // merge, merge, *raster.shape[2:])
+    return windows.transpose(1, 2).reshape(h * w, *raster.shape[2:])
