@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 
 from vl3.config import LanguageConfig, ModelConfig, ProcessorConfig, VisionConfig
 from vl3.errors import UserError
@@ -15,9 +16,11 @@ from vl3.model import VideoLLaMA3
 from vl3.model.language import LanguageModel
 from vl3.model.projector import Projector
 from vl3.model.vision import VisionEncoder
-from vl3.weights.files import locate, open_tensors
+from vl3.weights.files import Tensors, locate, open_tensors
+from vl3.weights.gguf_language import GgufLanguage
 from vl3.weights.load import Checkpoint, fill, read_tensors
 from vl3.weights.names import Layout
+from vl3.weights.package import PREFIX, gguf_of
 from vl3.weights.read_config import language_config, read_config_file, vision_config
 from vl3.weights.save import save_checkpoint
 from vl3.weights.tokenizer import load_tokenizer, token_id, with_special_tokens
@@ -41,13 +44,14 @@ def assemble(
 ) -> Checkpoint:
     """Builds and saves a model from a SigLIP tower or a VL3-SigLIP-NaViT encoder, and a Qwen2 or Llama language model.
 
-    Both are folders or hub ids. dtype None keeps the language model's. The projector is initialised from `seed`.
+    Both are folders or hub ids; the language model may also be a Llama model in a .gguf file, or `package:NAME`, the
+    .gguf file of an installed package. dtype None keeps the language model's, which is float32 for a .gguf file. The
+    projector is initialised from `seed`.
     """
-    vision_folder, language_folder = locate(vision), locate(language)
-    encoder, encoder_config = _vision_tower(vision_folder, dtype)
-    decoder, decoder_config = _language_model(language_folder, dtype)
+    encoder, encoder_config = _vision_tower(locate(vision), dtype)
+    decoder, decoder_config, words = _language_model(language, dtype)
     dtype = dtype or decoder.embed_tokens.weight.dtype
-    tokenizer = with_special_tokens(load_tokenizer(language_folder), SPECIAL_TOKENS)
+    tokenizer = with_special_tokens(words, SPECIAL_TOKENS)
     rows = padded_size(decoder_config.vocab_size, tokenizer)
     decoder_config = replace(decoder_config, vocab_size=rows)
     placeholder = token_id(tokenizer, "<image>")
@@ -95,10 +99,28 @@ def _vision_tower(folder: Path, dtype: torch.dtype | None) -> tuple[VisionEncode
     return encoder, config
 
 
-def _language_model(folder: Path, dtype: torch.dtype | None) -> tuple[LanguageModel, LanguageConfig]:
+def _language_model(language: str | Path, dtype: torch.dtype | None) -> tuple[LanguageModel, LanguageConfig, Tokenizer]:
+    gguf = _gguf(str(language))
+    if gguf is not None:
+        model = GgufLanguage(gguf)
+        return _filled(model.config, model, "gguf", dtype, str(gguf)), model.config, model.tokenizer()
+    folder = locate(language)
     config = language_config(read_config_file(folder), str(folder / "config.json"))
+    with open_tensors(folder) as tensors:
+        return _filled(config, tensors, "causal_lm", dtype, str(folder)), config, load_tokenizer(folder)
+
+
+def _gguf(language: str) -> Path | None:
+    """The .gguf file that a language model is named by, None for a folder or hub id."""
+    if language.startswith(PREFIX):
+        return gguf_of(language.removeprefix(PREFIX))
+    return Path(language).expanduser() if language.endswith(".gguf") else None
+
+
+def _filled(
+    config: LanguageConfig, tensors: Tensors, layout: str, dtype: torch.dtype | None, where: str
+) -> LanguageModel:
     with torch.device("meta"):
         decoder = LanguageModel(config)
-    with open_tensors(folder) as tensors:
-        fill(decoder, read_tensors(decoder, tensors, "causal_lm", dtype, str(folder), prefix="language."))
-    return decoder, config
+    fill(decoder, read_tensors(decoder, tensors, layout, dtype, where, prefix="language."))
+    return decoder

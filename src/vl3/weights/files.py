@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from huggingface_hub import snapshot_download
@@ -87,6 +87,22 @@ def shards(folder: Path) -> list[Path]:
         cure = "pickled weights are not loaded; convert them to safetensors" if pickled else "download it completely"
         raise UserError(f"{folder}: no safetensors files in it; {cure}")
     return files
+
+
+class Tensors(Protocol):
+    """Named tensors of which only names and shapes are known until they are asked for."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, without reading it."""
+        ...
+
+    def get(self, name: str, dtype: torch.dtype | None) -> Tensor:
+        """A tensor, in the dtype asked for (None: as stored)."""
+        ...
 
 
 class TensorFiles:

@@ -12,7 +12,7 @@ from vl3.config import ModelConfig, ProcessorConfig
 from vl3.errors import UserError
 from vl3.model import VideoLLaMA3
 from vl3.weights.adapter import ADAPTER_CONFIG, is_adapter, load_adapter, merged
-from vl3.weights.files import TensorFiles, locate, open_tensors
+from vl3.weights.files import Tensors, locate, open_tensors
 from vl3.weights.names import Layout, name_table, variant_of
 from vl3.weights.read_config import eos_token_ids, layout_of, model_config, processor_config, read_config_file
 from vl3.weights.tokenizer import load_tokenizer
@@ -95,7 +95,7 @@ def _with_adapter(folder: Path, dtype: torch.dtype | None, device: str) -> Check
 
 
 def read_tensors(
-    module: torch.nn.Module, tensors: TensorFiles, layout: str, dtype: torch.dtype | None, where: str, prefix: str = ""
+    module: torch.nn.Module, tensors: Tensors, layout: str, dtype: torch.dtype | None, where: str, prefix: str = ""
 ) -> dict[str, Tensor]:
     """{our name: tensor} for all of a module, checked against the file's headers before anything is read.
 
@@ -113,7 +113,7 @@ def read_tensors(
 
 
 def check_tensors(
-    expected: Mapping[str, tuple[int, ...]], tensors: TensorFiles, unexpected: Iterable[str], where: str
+    expected: Mapping[str, tuple[int, ...]], tensors: Tensors, unexpected: Iterable[str], where: str
 ) -> None:
     """One UserError for all that is missing, unexpected or of another shape."""
     missing = [name for name in expected if name not in tensors]
@@ -130,7 +130,7 @@ def fill(module: torch.nn.Module, tensors: dict[str, Tensor]) -> None:
     module.load_state_dict(tensors, strict=True, assign=True)
 
 
-def _check_tied(tensors: TensorFiles, head: str, table: dict[str, str], where: str) -> None:
+def _check_tied(tensors: Tensors, head: str, table: dict[str, str], where: str) -> None:
     embedding = next(name for name, ours in table.items() if ours == "language.embed_tokens.weight")
     if not torch.equal(tensors.get(head, None), tensors.get(embedding, None)):
         raise UserError(f"{where}: {head} differs from {embedding}, although config.json says that they are tied")

@@ -38,6 +38,7 @@ _PREFIXES: dict[str, dict[str, str]] = {
     "encoder": {"vision": ""},
     "siglip": {"vision": "vision_model."},
     "causal_lm": {"language": "model.", "lm_head": "lm_head."},
+    "gguf": {"language": "", "lm_head": "output."},
 }
 
 _VISION = {  # ours -> all others'; the rest of a name is the same
@@ -46,6 +47,18 @@ _VISION = {  # ours -> all others'; the rest of a name is the same
 }
 _BLOCK = {"norm1.": "layer_norm1.", "norm2.": "layer_norm2.", "attn.": "self_attn.", "mlp.": "mlp."}
 _PROJECTOR = {"fc1.": "readout.0.", "fc2.": "readout.2."}
+_GGUF = {"embed_tokens.": "token_embd.", "norm.": "output_norm."}
+_GGUF_LAYER = {
+    "input_layernorm.": "attn_norm.",
+    "self_attn.q_proj.": "attn_q.",
+    "self_attn.k_proj.": "attn_k.",
+    "self_attn.v_proj.": "attn_v.",
+    "self_attn.o_proj.": "attn_output.",
+    "post_attention_layernorm.": "ffn_norm.",
+    "mlp.gate_proj.": "ffn_gate.",
+    "mlp.up_proj.": "ffn_up.",
+    "mlp.down_proj.": "ffn_down.",
+}
 
 
 def published_name(name: str, layout: str) -> str | None:
@@ -56,7 +69,9 @@ def published_name(name: str, layout: str) -> str | None:
     prefix = _PREFIXES[layout].get(part)
     if prefix is None:
         return None
-    if layout != "vl3":
+    if layout == "gguf":
+        rest = _gguf_name(rest) if part == "language" else rest
+    elif layout != "vl3":
         rest = {"vision": _vision_name, "projector": _projector_name}.get(part, str)(rest)
     return prefix + rest
 
@@ -81,6 +96,13 @@ def _vision_name(rest: str) -> str:
 
 def _projector_name(rest: str) -> str:
     return _replaced(rest, _PROJECTOR)
+
+
+def _gguf_name(rest: str) -> str:
+    if found := re.fullmatch(r"layers\.(\d+)\.(.*\.)(\w+)", rest):
+        index, module, leaf = found.groups()
+        return f"blk.{index}.{_GGUF_LAYER[module]}{leaf}"
+    return _replaced(rest, _GGUF)
 
 
 def _replaced(rest: str, table: dict[str, str]) -> str:
