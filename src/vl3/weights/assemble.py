@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from vl3.config import LanguageConfig, ModelConfig, ProcessorConfig, VisionConfig
+from vl3.config import Count, LanguageConfig, Layers, ModelConfig, ProcessorConfig, VisionConfig, configclass
 from vl3.errors import UserError
 from vl3.model import VideoLLaMA3
 from vl3.model.language import LanguageModel
@@ -20,11 +20,25 @@ from vl3.weights.files import Tensors, locate, open_tensors
 from vl3.weights.gguf_language import GgufLanguage
 from vl3.weights.load import Checkpoint, fill, read_tensors
 from vl3.weights.names import Layout
-from vl3.weights.package import PREFIX, gguf_of
+from vl3.weights.package import PREFIX, file_of, gguf_of
 from vl3.weights.read_config import language_config, read_config_file, vision_config
 from vl3.weights.save import save_checkpoint
+from vl3.weights.stem import Words, stem_encoder, stem_processor
 from vl3.weights.tokenizer import load_tokenizer, token_id, with_special_tokens
 from vl3.weights.vocabulary import grown, padded_size
+
+
+@configclass
+class NewEncoder:
+    """A vision encoder to be trained from scratch on a pretrained convolutional stem."""
+
+    class_names: str
+    """A file with the names of the stem's classes, a line each, synonyms separated by commas."""
+    width: Count = 384
+    """hidden_size; heads are 64 wide."""
+    layers: Layers = 4
+    """Transformer blocks."""
+
 
 SPECIAL_TOKENS = ["<|im_start|>", "<|im_end|>", "<image>", "<|stream_start|>", "<|stream_end|>"]
 """What prompts are made of; those that the language model knows keep their ids."""
@@ -41,15 +55,22 @@ def assemble(
     dtype: torch.dtype | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    new_encoder: NewEncoder | None = None,
 ) -> Checkpoint:
     """Builds and saves a model from a SigLIP tower or a VL3-SigLIP-NaViT encoder, and a Qwen2 or Llama language model.
 
+    With `new_encoder`, vision is an EfficientNet-Lite's .pth file (or `package:NAME`), on which a new encoder is put.
     Both are folders or hub ids; the language model may also be a Llama model in a .gguf file, or `package:NAME`, the
     .gguf file of an installed package. dtype None keeps the language model's, which is float32 for a .gguf file. The
-    projector is initialised from `seed`.
+    projector, and a new encoder, are initialised from `seed`.
     """
-    encoder, encoder_config = _vision_tower(locate(vision), dtype)
     decoder, decoder_config, words = _language_model(language, dtype)
+    if new_encoder is None:
+        encoder, encoder_config = _vision_tower(locate(vision), dtype)
+        processor = ProcessorConfig(patch_size=encoder_config.patch_size)
+    else:
+        encoder = _new_encoder(str(vision), new_encoder, Words(words, decoder.embed_tokens.weight.detach()), seed)
+        encoder_config, processor = encoder.config, stem_processor()
     dtype = dtype or decoder.embed_tokens.weight.dtype
     tokenizer = with_special_tokens(words, SPECIAL_TOKENS)
     rows = padded_size(decoder_config.vocab_size, tokenizer)
@@ -71,7 +92,7 @@ def assemble(
     checkpoint = Checkpoint(
         model=model.eval(),
         config=config,
-        processor=ProcessorConfig(patch_size=encoder_config.patch_size),
+        processor=processor,
         tokenizer=tokenizer,
         layout=layout,
         path=Path(destination),
@@ -79,6 +100,18 @@ def assemble(
     )
     save_checkpoint(checkpoint, destination, layout, overwrite=overwrite)
     return checkpoint
+
+
+def _new_encoder(vision: str, wanted: NewEncoder, words: Words, seed: int) -> VisionEncoder:
+    package = vision.removeprefix(PREFIX)
+    path = file_of(package, ".pth") if vision.startswith(PREFIX) else Path(vision).expanduser()
+    try:
+        names = Path(wanted.class_names).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{wanted.class_names}: the class names cannot be read: {error}") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        return stem_encoder(path, wanted.width, wanted.layers, names, words)
 
 
 def _vision_tower(folder: Path, dtype: torch.dtype | None) -> tuple[VisionEncoder, VisionConfig]:

