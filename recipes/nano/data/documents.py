@@ -18,7 +18,9 @@ from recipes.nano.data.page import (
 )
 from recipes.nano.data.page_questions import NTH, ask, choose_questions
 from recipes.nano.data.sample import Question, Sample, Split
+from recipes.nano.data.screens import screens
 from recipes.nano.data.signs import words
+from recipes.nano.data.tables import tables
 
 
 Renderer = Callable[[random.Random, Split], Sample]
@@ -290,4 +292,4 @@ def _present(
     return ask(rng, split, "says", "no", thing=thing, text=absent)
 
 
-RENDERERS: dict[str, Renderer] = {"words": words, "documents": documents}
+RENDERERS: dict[str, Renderer] = {"words": words, "documents": documents, "tables": tables, "screens": screens}

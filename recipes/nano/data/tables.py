@@ -96,14 +96,14 @@ def _draw(rng: random.Random, table: Table, face: Face) -> Canvas:
     """Columns as wide as they need, on the first of some sheets that lets the cells be large enough."""
     lines = [table.header, *table.rows]
     units = [max(face.at(100).getlength(line[place]) for line in lines) / 100 for place in range(len(table.header))]
-    pitch, gap, most = rng.uniform(1.8, 2.4), rng.uniform(1.0, 1.6), rng.uniform(18, 30)
+    pitch, gap, most = rng.uniform(1.8, 2.4), rng.uniform(1.1, 1.6), rng.uniform(18, 30)
     for _ in range(12):
         width, height = choose_size(rng, 192)
-        cap = min(most, 0.94 * width / (sum(units) + gap * len(units)), 0.94 * height / (pitch * len(lines)))
+        cap = min(most, 0.92 * width / (sum(units) + gap * len(units)), 0.94 * height / (pitch * len(lines)))
         if cap >= 14:
             break
     canvas = Canvas(width, height, choose_paper(rng))
-    stretch = rng.uniform(0.85, 1) * 0.96 * width / (cap * (sum(units) + gap * len(units)))
+    stretch = rng.uniform(1, 0.96 * width / (cap * (sum(units) + gap * len(units))))
     widths = [cap * stretch * (unit + gap) for unit in units]
     step = min(pitch * cap * 1.3, 0.96 * height / len(lines))
     left, top = (width - sum(widths)) / 2, rng.uniform(0.2, 0.8) * (height - step * len(lines))
