@@ -22,7 +22,6 @@ from recipes.nano.data.screens import screens
 from recipes.nano.data.signs import words
 from recipes.nano.data.tables import tables
 
-
 Renderer = Callable[[random.Random, Split], Sample]
 
 
@@ -256,6 +255,9 @@ def _letter(rng: random.Random, split: Split) -> Document:
     return Document(thing, tuple(map(Line, lines)), f"A {thing} from {sender} to {receiver}.", questions)
 
 
+EVENTS = ("Big", "New", "Open", "Free", "Summer", "Winter"), ("Party", "Sale", "Show", "Day", "Market", "Contest")
+
+
 def _card(rng: random.Random, split: Split) -> Document:
     thing = rng.choice(("card", "badge", "poster"))
     name = rng.choice(lexicon.NAMES)
@@ -268,7 +270,7 @@ def _card(rng: random.Random, split: Split) -> Document:
         (
             (name, (job.capitalize(), f"Room {rng.randint(1, 99)}")),
             (
-                f"{rng.choice(('Big', 'New', 'Open', 'Free', 'Summer', 'Winter'))} {rng.choice(('Party', 'Sale', 'Show', 'Day'))}",
+                f"{rng.choice(EVENTS[0])} {rng.choice(EVENTS[1])}",
                 (when, place),
             ),
             (rng.choice(lexicon.WORDS).upper(), (" ".join(rng.sample(lexicon.WORDS, 2)), lexicon.price(rng))),
