@@ -87,12 +87,15 @@ def draw_line(rng: random.Random, canvas: Canvas, chart: Chart, style: Style) ->
     ys = [plot.bottom - (plot.bottom - plot.top) * value / axis for value in chart.values]
     canvas.draw.line(list(zip(xs, ys, strict=True)), colour, rng.randint(3, 5), joint="curve")
     radius = rng.randint(5, 8)
-    for x, y, label, value in zip(xs, ys, chart.labels, chart.values, strict=True):
+    for place, (x, y, label, value) in enumerate(zip(xs, ys, chart.labels, chart.values, strict=True)):
         box = (x - radius, y - radius, x + radius, y + radius)
         canvas.draw.ellipse(box, colour, style.ink if style.outline else None, style.outline)
         canvas.mark(box, f"{chart.colours[0]} point")
         if chart.printed:
-            canvas.write(x, y - radius - 0.4 * plot.cap, str(value), plot.font, style.ink, "m")
+            valley = all(ys[side] < y for side in (place - 1, place + 1) if 0 <= side < len(ys))
+            below = valley and y + radius + 1.8 * plot.cap < plot.bottom
+            baseline = y + radius + 1.4 * plot.cap if below else y - radius - 0.4 * plot.cap
+            canvas.write(x, baseline, str(value), plot.font, style.ink, "m")
         canvas.write(x, plot.bottom + 1.6 * plot.cap, label, plot.font, style.ink, "m")
 
 
@@ -129,10 +132,11 @@ def draw_pie(rng: random.Random, canvas: Canvas, chart: Chart, style: Style) -> 
     top = _title(rng, canvas, chart, style)
     width, height, count = canvas.width, canvas.height, len(chart.labels)
     cap = min(rng.uniform(15, 20), 0.8 * (height - top) / (2 * count))
-    beside = width >= 1.05 * (height - top)
-    area = (0.58 * width, height - top) if beside else (width, height - top - 2.1 * cap * math.ceil(count / 2) - 4)
-    radius = 0.46 * min(area)
-    x, y = area[0] / 2, top + area[1] / 2
+    areas = (0.58 * width, height - top), (0.96 * width, height - top - 2.1 * cap * math.ceil(count / 2) - 4)
+    beside = min(areas[0]) >= min(areas[1])
+    area = areas[0] if beside else areas[1]
+    radius = 0.47 * min(area)
+    x, y = (area[0] if beside else width) / 2, top + area[1] / 2
     cap = min(cap, 0.24 * radius)
     start = rng.uniform(0, 360)
     for share, colour, text in zip(chart.values, chart.colours, chart.written, strict=True):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from recipes.nano.data import lexicon
 from recipes.nano.data.chart_plots import Chart, Style, draw_bars, draw_line, draw_pie, draw_rows
 from recipes.nano.data.fonts import choose_face
-from recipes.nano.data.page import COLOURS, Canvas, choose_size, join, weather
+from recipes.nano.data.page import COLOURS, SIZES, Canvas, join, weather
 from recipes.nano.data.page_questions import ask, choose_questions
 from recipes.nano.data.sample import Question, Sample, Split
 
@@ -46,6 +46,7 @@ LABELS = {
     "Item": lexicon.short(lexicon.GOODS, 6),
     "Animal": lexicon.short(lexicon.ANIMALS, 6),
 }
+CHART_SIZES = [(w, h) for w, h in SIZES if w >= 224 and h >= 192 and 0.75 <= w / h <= 1.8]
 DRAW: dict[str, Callable[[random.Random, Canvas, Chart, Style], None]] = {
     "bar": draw_bars,
     "row": draw_rows,
@@ -59,8 +60,8 @@ def charts(rng: random.Random, split: Split) -> Sample:
     """A picture of a chart."""
     chart = _choose_chart(rng, split)
     style = HELD_OUT_STYLE if split == "held_out" else rng.choice(STYLES)
-    sizes = [size for size in (choose_size(rng, 224) for _ in range(6)) if 0.75 <= size[0] / size[1] <= 1.8]
-    canvas = Canvas(*(sizes or [(320, 288)])[0], style.ground)
+    sizes = [size for size in CHART_SIZES if size[0] * size[1] >= 14_000 * len(chart.labels)]
+    canvas = Canvas(*rng.choice(sizes), style.ground)
     DRAW[chart.kind](rng, canvas, chart, style)
     return Sample(
         questions=_questions(rng, split, chart), images=(weather(rng, canvas.image, 0.6),), regions=canvas.regions()
@@ -102,11 +103,11 @@ def _values(rng: random.Random, count: int, printed: bool) -> list[int]:
 
 
 def _shares(rng: random.Random, count: int) -> list[int]:
-    """Percentages that make 100, none below 10, all clearly different."""
+    """Percentages that make 100, none below 15, all clearly different."""
     while True:
-        cuts = sorted(rng.sample(range(10, 95, 5), count - 1))
+        cuts = sorted(rng.sample(range(15, 90, 5), count - 1))
         shares = [b - a for a, b in zip([0, *cuts], [*cuts, 100], strict=True)]
-        if min(shares) >= 10 and len(set(shares)) == count:
+        if min(shares) >= 15 and len(set(shares)) == count:
             return shares
 
 

@@ -62,11 +62,14 @@ def choose_paper(rng: random.Random) -> Colour:
     return rng.randint(225, 255), rng.randint(225, 255), rng.randint(215, 255)
 
 
-def choose_size(rng: random.Random, least: int = 160, most: int = 384) -> tuple[int, int]:
-    """Width and height: multiples of 32, at most 110,000 pixels together."""
-    sides = range(least, most + 1, 32)
-    sizes = [(w, h) for w in sides for h in sides if w * h <= 110_000 and 0.5 <= w / h <= 2.1]
-    return rng.choice(sizes)
+_SIDES = range(160, 385, 32)
+SIZES = [(w, h) for w in _SIDES for h in _SIDES if w * h <= 110_000 and 0.5 <= w / h <= 2.1]
+"""(width, height) of pictures: sides of whole tokens, some 30 to 107 of them."""
+
+
+def choose_size(rng: random.Random, least: int = 160) -> tuple[int, int]:
+    """Width and height, neither below `least`."""
+    return rng.choice([size for size in SIZES if min(size) >= least])
 
 
 @dataclass(eq=False)
@@ -88,10 +91,11 @@ class Canvas:
         """Writes a line with its baseline at y and its left end, middle or right end (`l`, `m`, `r`) at x."""
         start = round(x - font.getlength(text) * {"l": 0, "m": 0.5, "r": 1}[align])
         for offset, word in places_of_words(text, font):
-            left, top, right, bottom = font.getbbox(word, anchor="ls")
             self.draw.text((start + offset, round(y)), word, ink, font, anchor="ls")
-            place = (start + offset + left, round(y) + top, start + offset + right, round(y) + bottom)
-            self.mark(place, word)
+            mask, (left, top) = font.getmask2(word, "L", anchor="ls")  # getbbox() would count the room beside letters
+            x1, y1, x2, y2 = mask.getbbox()
+            left, top = left + start + offset, top + round(y)
+            self.mark((left + x1, top + y1, left + x2, top + y2), word)
 
     def mark(self, box: PixelBox, text: str) -> None:
         """Remembers a region, cut to the picture."""
