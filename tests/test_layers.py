@@ -12,6 +12,7 @@ LAYERS = {
     "errors": 0,
     "config": 0,
     "log": 0,
+    "heap": 0,
     "chat": 0,
     "media": 1,
     "model": 1,

@@ -12,6 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from vl3.data import Pack
 from vl3.errors import UserError
+from vl3.heap import keep_freed_memory
 from vl3.processing import Processor
 from vl3.train import checkpoint
 from vl3.train.align import Align
@@ -40,6 +41,8 @@ def train(
     """
     _check_output(config, resume, dry=dry_run is not None)
     world = join_world(config.device)
+    if world.device.type == "cpu":
+        keep_freed_memory()
     try:
         run = Run(config, world, evaluate)
         if resume and (newest := checkpoint.latest(config)) is not None:
