@@ -45,7 +45,7 @@ def token_texts(regions: Sequence[Region], rows: int, columns: int) -> list[str]
     or else the later one, which lies on top.
     """
     texts = [""] * (rows * columns)
-    held = np.full(rows * columns, 0.5)
+    held = np.full(rows * columns, 0.499)  # a half, and a little less for rounding
     for region in regions:
         x1, y1, x2, y2 = (side / 1000 for side in region.box)
         across = _shares(x1, x2, columns)
