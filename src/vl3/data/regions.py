@@ -8,6 +8,9 @@ import numpy as np
 from vl3.data.boxes import Box
 from vl3.errors import UserError
 
+HALF = 0.499
+"""A half, less what rounding may take."""
+
 
 class Region(NamedTuple):
     """A thing in an image."""
@@ -40,19 +43,20 @@ def parse_regions(data: Any) -> tuple[Region, ...]:
 def token_texts(regions: Sequence[Region], rows: int, columns: int) -> list[str]:
     """For each of rows x columns visual tokens, in raster order, the text of the region that it shows; "" for none.
 
-    A token shows a region when it holds at least half of the most that a region of such a size can put into one token,
-    so that a thin line of text between two rows counts in both. Where several do, the one that it holds more of wins,
-    or else the later one, which lies on top.
+    A token shows a region when, along either axis, it holds at least half of the most that fits into one token, so
+    that a thin line of text between two rows counts in both. Where several do, the one that it holds more of wins, or
+    else the later one, which lies on top.
     """
     texts = [""] * (rows * columns)
-    held = np.full(rows * columns, 0.499)  # a half, and a little less for rounding
+    held = np.zeros(rows * columns)
     for region in regions:
         x1, y1, x2, y2 = (side / 1000 for side in region.box)
-        across = _shares(x1, x2, columns)
-        down = _shares(y1, y2, rows)
-        for place in np.flatnonzero(np.outer(down, across).ravel() >= held):
+        across, down = _shares(x1, x2, columns), _shares(y1, y2, rows)
+        share = np.outer(down, across).ravel()
+        shows = np.outer(down >= HALF, across >= HALF).ravel() & (share >= held)
+        held[shows] = share[shows]
+        for place in np.flatnonzero(shows):
             texts[place] = region.text
-            held[place] = down[place // columns] * across[place % columns]
     return texts
 
 
