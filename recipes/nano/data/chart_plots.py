@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from recipes.nano.data.fonts import Face
-from recipes.nano.data.page import BLACK, COLOURS, WHITE, Canvas, Colour, PixelBox, near
+from recipes.nano.data.page import BLACK, COLOURS, WHITE, Canvas, Colour, PixelBox, contrast, near
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,6 @@ class Chart:
 class Style:
     """How charts of one look are drawn."""
 
-    name: str
     ground: Colour
     ink: Colour
     grid: Colour | None
@@ -139,18 +138,22 @@ def draw_pie(rng: random.Random, canvas: Canvas, chart: Chart, style: Style) -> 
     x, y = (area[0] if beside else width) / 2, top + area[1] / 2
     cap = min(cap, 0.24 * radius)
     start = rng.uniform(0, 360)
+    boxes, texts = [], []
     for share, colour, text in zip(chart.values, chart.colours, chart.written, strict=True):
         end, paint = start + 3.6 * share, near(rng, COLOURS[colour], 8)
         box = (x - radius, y - radius, x + radius, y + radius)
-        canvas.draw.pieslice(
-            box, start, end, paint, style.ink if style.outline else style.ground, max(2, style.outline)
-        )
-        canvas.mark(_slice_box(x, y, radius, start, end), f"{colour} slice")
+        line = style.ink if style.outline else style.ground
+        canvas.draw.pieslice(box, start, end, paint, line, max(2, style.outline))
+        boxes.append((share, _slice_box(x, y, radius, start, end), f"{colour} slice"))
         middle = math.radians((start + end) / 2)
-        ink = max((BLACK, WHITE), key=lambda ink, paint=paint: abs(sum(ink) - sum(paint)))
-        at = (x + 0.62 * radius * math.cos(middle), y + 0.62 * radius * math.sin(middle) + cap / 2)
-        canvas.write(*at, text, chart.face.at(cap), ink, "m")
+        ink = max((BLACK, WHITE), key=lambda ink, paint=paint: contrast(ink, paint))
+        at = (x + 0.64 * radius * math.cos(middle), y + 0.64 * radius * math.sin(middle) + cap / 2)
+        texts.append((at, text, ink))
         start = end
+    for _, box, name in sorted(boxes, reverse=True):  # small slices, and then words, after what they lie upon
+        canvas.mark(box, name)
+    for at, text, ink in texts:
+        canvas.write(*at, text, chart.face.at(cap), ink, "m")
     _legend(canvas, chart, style, (area[0] + 2, top) if beside else (0.04 * width, top + area[1] + 2), beside)
     _border(canvas, style)
 

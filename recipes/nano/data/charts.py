@@ -12,15 +12,14 @@ from recipes.nano.data.page_questions import ask, choose_questions
 from recipes.nano.data.sample import Question, Sample, Split
 
 STYLES = (
-    Style("plain", ground=(255, 255, 255), ink=(30, 30, 30), grid=None),
-    Style("paper", ground=(252, 246, 230), ink=(70, 50, 35), grid=(215, 200, 175)),
-    Style("grey", ground=(232, 234, 240), ink=(40, 40, 48), grid=(255, 255, 255)),
-    Style("office", ground=(255, 255, 255), ink=(60, 60, 66), grid=(214, 214, 218), border=(150, 150, 155)),
-    Style("sketch", ground=(250, 252, 255), ink=(20, 40, 90), grid=None, border=(20, 40, 90), outline=3),
-    Style("night", ground=(38, 42, 54), ink=(235, 238, 245), grid=(70, 76, 92)),
+    Style(ground=(255, 255, 255), ink=(30, 30, 30), grid=None),
+    Style(ground=(252, 246, 230), ink=(70, 50, 35), grid=(215, 200, 175)),
+    Style(ground=(232, 234, 240), ink=(40, 40, 48), grid=(255, 255, 255)),
+    Style(ground=(255, 255, 255), ink=(60, 60, 66), grid=(214, 214, 218), border=(150, 150, 155)),
+    Style(ground=(250, 252, 255), ink=(20, 40, 90), grid=None, border=(20, 40, 90), outline=3),
+    Style(ground=(38, 42, 54), ink=(235, 238, 245), grid=(70, 76, 92)),
 )
 HELD_OUT_STYLE = Style(
-    "board",
     ground=(18, 62, 48),
     ink=(245, 245, 225),
     grid=(52, 104, 86),
@@ -60,7 +59,10 @@ def charts(rng: random.Random, split: Split) -> Sample:
     """A picture of a chart."""
     chart = _choose_chart(rng, split)
     style = HELD_OUT_STYLE if split == "held_out" else rng.choice(STYLES)
-    sizes = [size for size in CHART_SIZES if size[0] * size[1] >= 14_000 * len(chart.labels)]
+    count = len(chart.labels)
+    sizes = [
+        (width, height) for width, height in CHART_SIZES if width >= 64 * count and width * height >= 14_000 * count
+    ]
     canvas = Canvas(*rng.choice(sizes), style.ground)
     DRAW[chart.kind](rng, canvas, chart, style)
     return Sample(
@@ -72,7 +74,7 @@ def _choose_chart(rng: random.Random, split: Split) -> Chart:
     kind = rng.choice(("bar", "bar", "row", "line", "pie"))
     topic = rng.choice(list(TITLES))
     count = rng.randint(2, 4 if kind == "pie" else 5)
-    pool = LABELS[topic]
+    pool = lexicon.short(LABELS[topic], 10 - count if kind in ("bar", "line") else 6)
     labels = [pool[place] for place in sorted(rng.sample(range(len(pool)), count))]
     if topic not in ("Month", "Day"):
         rng.shuffle(labels)

@@ -69,7 +69,7 @@ def _questions(rng: random.Random, split: Split, document: Document, joined: boo
         ask(rng, split, "bottom", lines[-1], thing=thing),
         *(ask(rng, split, "line_at", line, nth=NTH[place], thing=thing) for place, line in enumerate(lines)),
     ]
-    first = [rng.choice(document.questions)]
+    first = rng.sample(document.questions, min(2, len(document.questions)))
     if document.lines[0].title:
         first.append(ask(rng, split, "top", lines[0], thing=thing))
     if rng.random() < 0.5:

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 
 from recipes.nano.data import lexicon
 from recipes.nano.data.fonts import Face, choose_face
-from recipes.nano.data.page import BLACK, COLOURS, WHITE, Canvas, Colour, choose_ink, choose_size, join, near, weather
+from recipes.nano.data.page import (
+    BLACK,
+    COLOURS,
+    WHITE,
+    Canvas,
+    Colour,
+    choose_ink,
+    choose_size,
+    contrast,
+    join,
+    near,
+    weather,
+)
 from recipes.nano.data.page_questions import NTH, ask, choose_questions
 from recipes.nano.data.sample import Question, Sample, Split
 
@@ -94,7 +106,7 @@ def _button(screen: Screen, box: tuple[float, float, float, float], text: str, c
     x1, y1, x2, y2 = box
     screen.canvas.draw.rounded_rectangle(box, 0.2 * (y2 - y1), colour, (110, 110, 115), 1)
     screen.canvas.mark(box, "button")
-    ink = max((BLACK, WHITE), key=lambda ink: abs(sum(ink) - sum(colour)))
+    ink = max((BLACK, WHITE), key=lambda ink: contrast(ink, colour))
     screen.canvas.write((x1 + x2) / 2, (y1 + y2 + cap) / 2, text, screen.face.at(cap), ink, "m")
 
 
@@ -257,4 +269,4 @@ def _named(buttons: list[str]) -> str:
 
 
 def _ink(screen: Screen) -> Colour:
-    return max((BLACK, WHITE), key=lambda ink: abs(sum(ink) - sum(screen.canvas.ground)))
+    return max((BLACK, WHITE), key=lambda ink: contrast(ink, screen.canvas.ground))

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from recipes.nano.data import lexicon
 from recipes.nano.data.fonts import Face, choose_face
@@ -51,14 +51,12 @@ def words(rng: random.Random, split: Split) -> Sample:
     thing = rng.choice(THINGS)
     writing = _choose_writing(rng)
     name = rng.choice(list(COLOURS))
-    width, height = choose_size(rng)
-    canvas = Canvas(width, height, WHITE)
-    canvas.image = texture(rng, width, height)
-    plate = near(rng, COLOURS[name], 8)
-    if thing == "wall":
-        canvas.image.paste(plate, (0, 0, width, height))
     face = choose_face(rng, split, display=True)
-    _draw(rng, canvas, thing, plate, writing, face)
+    (width, height), cap = _choose_scale(rng, writing, face)
+    canvas = Canvas(width, height, WHITE)
+    plate = near(rng, COLOURS[name], 8)
+    canvas.image = Image.new("RGB", (width, height), plate) if thing == "wall" else texture(rng, width, height)
+    _draw(rng, canvas, thing, plate, writing, Print(face.at(cap), cap, choose_ink(rng, plate)))
     return Sample(
         questions=_questions(rng, split, thing, name, writing),
         images=(weather(rng, canvas.image),),
@@ -83,18 +81,36 @@ def _choose_writing(rng: random.Random) -> Writing:
     return Writing((" ".join(chosen[:2]), *chosen[2:]), number=False)
 
 
-def _draw(rng: random.Random, canvas: Canvas, thing: str, plate: Colour, writing: Writing, face: Face) -> None:
+def _choose_scale(rng: random.Random, writing: Writing, face: Face) -> tuple[tuple[int, int], float]:
+    """The first of some sizes of the picture that lets the words be large enough, and the height of their capitals."""
+    wanted, share = rng.uniform(24, 70), rng.uniform(0.6, 0.8)
+    for _ in range(12):
+        size = choose_size(rng)
+        most = min(wanted, share * size[1] / (1.75 * len(writing.lines) + 0.6))
+        cap = min(face.cap_within(line, 0.76 * size[0], most) for line in writing.lines)
+        if cap >= 20:
+            break
+    return size, cap
+
+
+@dataclass(frozen=True)
+class Print:
+    """Letters of one height in one colour."""
+
+    font: ImageFont.FreeTypeFont
+    cap: float
+    ink: Colour
+
+
+def _draw(rng: random.Random, canvas: Canvas, thing: str, plate: Colour, writing: Writing, letters: Print) -> None:
     """The plate and the words, turned together. Each word's box is where its own ink falls."""
     width, height, count = canvas.width, canvas.height, len(writing.lines)
-    most = min(rng.uniform(28, 70), rng.uniform(0.6, 0.8) * height / (1.75 * count + 0.6))
-    cap = min(face.cap_within(line, 0.76 * width, most) for line in writing.lines)
-    font, pitch = face.at(cap), 1.75 * cap
+    font, ink, cap, pitch = letters.font, letters.ink, letters.cap, 1.75 * letters.cap
     half_width = max(font.getlength(line) for line in writing.lines) / 2 + rng.uniform(0.4, 0.9) * cap
     half_height = (pitch * count + 0.5 * cap) / 2
     x = width / 2 + rng.uniform(-0.8, 0.8) * max(0, 0.46 * width - half_width)
     y = height / 2 + rng.uniform(-0.8, 0.8) * max(0, 0.46 * height - half_height)
     angle = rng.uniform(-7, 7) if rng.random() < 0.5 else 0.0
-    ink = choose_ink(rng, plate)
     if thing != "wall":
         if thing == "banner":
             x, half_width = width / 2, 0.6 * width

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ImageFont
+from PIL import Image, ImageFont
 
 from recipes.nano.data import charts, documents, fonts, lexicon, page, page_questions, signs
 from recipes.nano.data.sample import KINDS, Sample, Split
@@ -77,7 +77,7 @@ def test_written_words_have_tight_boxes_and_no_ink_is_outside() -> None:
 def test_words_of_turned_signs_have_tight_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signs, "_draw_plate", lambda *_: None)
     monkeypatch.setattr(signs, "weather", lambda _, image: image)
-    monkeypatch.setattr(signs, "texture", lambda _, width, height: page.Image.new("RGB", (width, height), (0, 0, 0)))
+    monkeypatch.setattr(signs, "texture", lambda _, width, height: Image.new("RGB", (width, height), (0, 0, 0)))
     monkeypatch.setattr(signs, "near", lambda *_: (0, 0, 0))
     monkeypatch.setattr(signs, "choose_ink", lambda *_: (255, 255, 255))
     for sample in samples("words"):
