@@ -71,6 +71,14 @@ PACKAGES = (
         used="the same clip art as bitmaps",
     ),
     Package(
+        registry="debian",
+        name="pysiogame",
+        version="4.20.01-1",
+        sha256="6b22766dfd8ef3a046c2665fe2598ac8a1ecee3d331bda38accf53de65bc59bf",
+        licence="CC-BY-SA-3.0 (Art4Apps by Smart4Kids)",
+        used="drawings of words",
+    ),
+    Package(
         registry="npm",
         name="openmoji",
         version="17.0.0",
