@@ -51,12 +51,12 @@ def build(folder: Path, packages: Path) -> None:
     for package in PACKAGES:
         fetch(package, packages)
     context = Context(packages, read_nouns(packages / "wordnet-base/usr/share/wordnet"))
-    kept = list(distinct(found for source in SOURCES for found in source(context)))
-    held_out = choose_held_out([(picture.found.name, picture.found.package, picture.digest) for picture in kept])
-    lines = []
-    for picture in kept:
+    lines: list[dict[str, Any]] = []
+    digests = []
+    for picture in distinct(found for source in SOURCES for found in source(context)):
         place = f"pictures/{picture.found.package.split('/')[-1]}/{picture.digest[:16]}.png"
         _save(folder / place, picture.image)
+        digests.append(picture.digest)
         lines.append(
             {
                 "path": place,
@@ -65,9 +65,13 @@ def build(folder: Path, packages: Path) -> None:
                 "cutout": is_cutout(picture.image),
                 "source": picture.found.package,
                 "licence": LICENCES[picture.found.package],
-                "split": "held_out" if picture.digest in held_out else "train",
             }
         )
+    held_out = choose_held_out(
+        [(line["name"], line["source"], digest) for line, digest in zip(lines, digests, strict=True)]
+    )
+    for line, digest in zip(lines, digests, strict=True):
+        line["split"] = "held_out" if digest in held_out else "train"
     grounds = list(backgrounds(folder, packages))
     _replace(folder / "backgrounds.jsonl", _jsonl(grounds))
     _replace(folder / "pictures.jsonl", _jsonl(lines))
@@ -101,10 +105,9 @@ def normalise(image: Image.Image) -> Image.Image | None:
 
     A white ground becomes transparent.
     """
-    if max(image.size) > 4 * SIDE:
-        image = image.convert("RGBA") if image.mode == "P" else image
-        image.thumbnail((4 * SIDE, 4 * SIDE), Image.Resampling.BOX)
-    image = clear_white_ground(image.convert("RGBA"))
+    image = image.convert("RGBA")
+    image.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.BOX)
+    image = clear_white_ground(image)
     box = image.getchannel("A").point(lambda alpha: 255 * (alpha > 8)).getbbox()
     if box is None:
         return None
@@ -127,18 +130,22 @@ def clear_white_ground(image: Image.Image) -> Image.Image:
     if (pixels[..., 3] < 255).any() or white[edge].mean() < 0.9:
         return image
     ground = edge & white
-    while True:
-        wider = ground.copy()
-        wider[1:] |= ground[:-1]
-        wider[:-1] |= ground[1:]
-        wider[:, 1:] |= ground[:, :-1]
-        wider[:, :-1] |= ground[:, 1:]
-        wider &= white
-        if (wider == ground).all():
-            break
-        ground = wider
+    before = 0
+    while (size := int(ground.sum())) > before:
+        before = size
+        ground = _spread(_spread(ground, white).T, white.T).T
     pixels[ground, 3] = 0
     return Image.fromarray(pixels)
+
+
+def _spread(ground: np.ndarray, white: np.ndarray) -> np.ndarray:
+    """The ground with every row's runs of white that it touches."""
+    breaks = ~white
+    breaks[:, 0] = True
+    run = np.cumsum(breaks).reshape(white.shape)
+    reached = np.zeros(run[-1, -1] + 1, dtype=bool)
+    reached[run[ground]] = True
+    return np.asarray(reached[run] & white)
 
 
 def _look(image: Image.Image) -> np.ndarray:
@@ -181,8 +188,12 @@ def backgrounds(folder: Path, packages: Path) -> Iterator[dict[str, Any]]:
                 continue
             small = _background(path)
             look = _look(small)
-            # The same wallpaper comes in several sizes.
-            if any(np.abs(look - other).mean() < 2 * NEAR for other in looks):
+            # Left out: what is upright, nearly of one colour, or another size of the same wallpaper.
+            if (
+                small.height > small.width
+                or look.std() < 6
+                or any(np.abs(look - old).mean() < 2 * NEAR for old in looks)
+            ):
                 continue
             looks.append(look)
             digest = hashlib.sha256(small.tobytes()).hexdigest()[:16]
@@ -196,9 +207,10 @@ def backgrounds(folder: Path, packages: Path) -> Iterator[dict[str, Any]]:
 def _background(path: Path) -> Image.Image:
     with Image.open(path) as image:
         image.draft("RGB", (2 * BACKGROUND_SIDE, 2 * BACKGROUND_SIDE))
-        small = image.convert("RGB")
-    small.thumbnail((BACKGROUND_SIDE, BACKGROUND_SIDE), Image.Resampling.BOX)
-    return small.convert("RGBA")
+        image.thumbnail((BACKGROUND_SIDE, BACKGROUND_SIDE), Image.Resampling.BOX)
+        ground = Image.new("RGBA", image.size, "gray")
+        ground.alpha_composite(image.convert("RGBA"))
+    return ground
 
 
 def _save(path: Path, image: Image.Image) -> None:

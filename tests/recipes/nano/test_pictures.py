@@ -209,9 +209,13 @@ def test_the_pool_is_written_as_it_is_read(tmp_path: Path, monkeypatch: pytest.M
         (wordnet / name).write_text("")
     walls = tmp_path / "packages/gnome-backgrounds"
     walls.mkdir()
-    for index in range(10):
-        Image.new("RGB", (1000, 500), (index * 25, 0, 0)).save(walls / f"{index}.png")
     rng = np.random.default_rng(0)
+    for index in range(10):
+        wall = Image.fromarray(rng.integers(0, 255, (2, 4, 3), dtype=np.uint8)).resize((1000, 500))
+        wall.save(walls / f"{index}.png")
+        wall.resize((800, 400)).save(walls / f"{index} smaller.png")
+    wall.resize((500, 1000)).save(walls / "upright.png")
+    Image.new("RGB", (1000, 500), "navy").save(walls / "flat.png")
     drawn = [Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for _ in range(40)]
 
     def source(_: sources.Context) -> list[sources.Found]:
