@@ -226,7 +226,6 @@ def test_the_pool_is_written_as_it_is_read(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(pictures, "fetch", lambda package, folder: folder / package.key)
     monkeypatch.setattr(pictures, "SOURCES", (source,))
-    monkeypatch.setattr(pictures, "NEAR", 0.01)
     pictures.build(tmp_path, tmp_path / "packages")
     train, held_out = load_pool(tmp_path, "train"), load_pool(tmp_path, "held_out")
     assert len(train.pictures) + len(held_out.pictures) == 40
