@@ -51,7 +51,7 @@ PACKAGES = (
         name="gcompris-qt-data",
         version="3.1-2",
         sha256="e9cf06ab2105529068df73085784e835d2ff03f870d2a8091f09125d40abac9f",
-        licence="CC0, CC-BY, CC-BY-SA or GPL-3+, each file as its debian/copyright says",
+        licence="CC0, CC-BY, CC-BY-SA, GPL or public domain, each file as its debian/copyright says",
         used="photographs of animals, fishes, tools and monuments; drawings of words",
     ),
     Package(
@@ -69,6 +69,14 @@ PACKAGES = (
         sha256="f07f1545a2970c2cf3fa339bc2405da1a95cf2b1827bfa05bf73eb1c20291c02",
         licence="public domain",
         used="the same clip art as bitmaps",
+    ),
+    Package(
+        registry="debian",
+        name="pysiogame",
+        version="4.20.01-1",
+        sha256="6b22766dfd8ef3a046c2665fe2598ac8a1ecee3d331bda38accf53de65bc59bf",
+        licence="CC-BY-SA-3.0 (Art4Apps by Smart4Kids)",
+        used="drawings of words",
     ),
     Package(
         registry="npm",
@@ -163,7 +171,7 @@ PACKAGES = (
         name="plasma-workspace-wallpapers",
         version="4:5.27.5-2",
         sha256="32cd18b71c8c938a18b3b351f217c02ac590e323caa3cf322fbb875ce8892f8b",
-        licence="CC-BY-SA-4.0 or LGPL-3, each as its metadata says",
+        licence="CC-BY-SA-4.0 or LGPL-3, each as its metadata.json says",
         used="backgrounds",
     ),
     Package(
@@ -171,7 +179,7 @@ PACKAGES = (
         name="gnome-backgrounds",
         version="43.1-1",
         sha256="a670dea21572652127d6e55f9cdb3a226d0037854fdbfd037003c7d00ee0dc4e",
-        licence="CC-BY-SA-3.0",
+        licence="CC-BY-SA-3.0, CC-BY-SA-2.0 or CC-BY-2.0, each as its debian/copyright says",
         used="backgrounds",
     ),
     Package(
@@ -187,7 +195,7 @@ PACKAGES = (
         name="lomiri-wallpapers-16.04",
         version="20.04.0-2",
         sha256="a99ff6a3bfe451e4cc0682ecb3cc82e71740626d59e4845ae34a0a0e45421eab",
-        licence="CC-BY-SA-3.0",
+        licence="CC-BY-4.0, CC-BY-SA-3.0, CC-BY-SA-4.0 or CC0, each as its debian/copyright says",
         used="backgrounds",
     ),
     Package(
@@ -195,7 +203,7 @@ PACKAGES = (
         name="lomiri-wallpapers-20.04",
         version="20.04.0-2",
         sha256="d44e89b8473aafe64a5b678f014862dc31335aaaf18665c544d985d854f1a709",
-        licence="CC-BY-SA-4.0",
+        licence="CC-BY-4.0, CC-BY-SA-3.0, CC-BY-SA-4.0 or CC0, each as its debian/copyright says",
         used="backgrounds",
     ),
 )

@@ -1,6 +1,6 @@
-"""The pictures that each package holds, with their names as the package says them.
+"""The pictures that each package holds, with their names.
 
-Each function yields `Found`: nothing is opened before it is asked for, and names are as `names.clean_name` leaves them.
+Each source is a function that yields `Found`; a picture is opened or drawn only when it is asked for.
 """
 
 import html
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import resvg_py
 from PIL import Image
 
-from recipes.nano.data.names import Nouns, clean_name
+from recipes.nano.data.names import RENAMES, Nouns, clean_name
+from vl3.errors import UserError
 
 RASTER = 256
 """Pixels a side of what is drawn from an SVG."""
+
+Kind = Literal["photo", "drawing"]
 
 
 @dataclass(frozen=True)
@@ -28,257 +30,102 @@ class Found:
     """A picture in a package."""
 
     name: str
-    kind: Literal["photo", "drawing"]
+    kind: Kind
     package: str
     open: Callable[[], Image.Image]
 
 
-EMOJI_GROUPS = {"animals-nature", "food-drink", "objects", "activities", "travel-places"}
-EMOJI_SUBGROUPS = {"body-parts", "person", "person-role", "person-fantasy", "face-costume", "healthcare"} | {
-    "animals-nature", "food-drink", "gardening", "objects", "climate-environment"
-}  # fmt: skip
-EMOJI_SETS = ("fluent-emoji-flat", "noto", "noto-v1", "twemoji", "emojione", "emojione-v1", "fxemoji", "streamline-emojis")
+@dataclass(frozen=True)
+class Context:
+    """What every source needs."""
 
-EMOJI_NAMES = {
-    "T-Rex": "dinosaur",
-    "aerial tramway": "cable car",
-    "anatomical heart": None,
-    "articulated lorry": "truck",
-    "baby angel": "angel",
-    "badminton": None,
-    "bathtub": "bathtub",
-    "beach with umbrella": "beach",
-    "bellhop bell": None,
-    "bento box": None,
-    "blossom": "flower",
-    "bottle with popping cork": "champagne bottle",
-    "bow and arrow": "bow",
-    "bowl with spoon": "bowl",
-    "bowling": "bowling pins",
-    "bridge at night": "bridge",
-    "bullseye": "target",
-    "camera with flash": "camera",
-    "canned food": "can",
-    "carousel horse": "carousel",
-    "classical building": None,
-    "clinking beer mugs": "beer mug",
-    "clinking glasses": None,
-    "closed book": "book",
-    "closed mailbox with lowered flag": "mailbox",
-    "closed mailbox with raised flag": "mailbox",
-    "closed umbrella": "umbrella",
-    "cloud with rain": "rain cloud",
-    "cloud with snow": "snow cloud",
-    "couch and lamp": "couch",
-    "crossed swords": "sword",
-    "curry rice": "curry",
-    "cut of meat": "steak",
-    "deciduous tree": "tree",
-    "deliver truck": "truck",
-    "delivery truck": "truck",
-    "desktop computer": "computer",
-    "dollar banknote": "banknote",
-    "drop of blood": "blood drop",
-    "droplet": "water drop",
-    "envelope with arrow": None,
-    "euro banknote": "banknote",
-    "pound banknote": "banknote",
-    "yen banknote": "banknote",
-    "evergreen tree": "tree",
-    "film projector": "projector",
-    "fish cake with swirl": None,
-    "fishing pole": "fishing rod",
-    "flag in hole": "golf hole",
-    "fork and knife": "fork and knife",
-    "fork and knife with plate": None,
-    "framed picture": "painting",
-    "front-facing baby chick": "chick",
-    "game die": "dice",
-    "glass of milk": "glass of milk",
-    "globe showing Americas": "globe",
-    "globe showing Asia-Australia": "globe",
-    "globe showing Europe-Africa": "globe",
-    "glowing star": "star",
-    "hatching chick": "chick",
-    "high-heeled shoe": "high heel",
-    "honey pot": "honey",
-    "horizontal traffic light": "traffic light",
-    "vertical traffic light": "traffic light",
-    "hot beverage": "cup of coffee",
-    "hourglass done": "hourglass",
-    "hourglass not done": "hourglass",
-    "house with garden": "house",
-    "kitchen knife": "knife",
-    "leaf fluttering in wind": "leaf",
-    "fallen leaf": "leaf",
-    "linked paperclips": "paperclip",
-    "locomotive": "steam train",
-    "love hotel": None,
-    "magnifying glass tilted left": "magnifying glass",
-    "magnifying glass tilted right": "magnifying glass",
-    "mantelpiece clock": "clock",
-    "meat on bone": "meat",
-    "money with wings": None,
-    "motor boat": "boat",
-    "mount fuji": "mountain",
-    "musical keyboard": "piano",
-    "nest with eggs": "nest",
-    "notebook with decorative cover": "notebook",
-    "nut and bolt": "nut and bolt",
-    "old key": "key",
-    "oncoming automobile": "car",
-    "oncoming bus": "bus",
-    "oncoming police car": "police car",
-    "oncoming taxi": "taxi",
-    "open mailbox with lowered flag": "mailbox",
-    "open mailbox with raised flag": "mailbox",
-    "pool 8 ball": "billiard ball",
-    "poultry leg": "chicken leg",
-    "racing car": "race car",
-    "red apple": "apple",
-    "green apple": "apple",
-    "rescue worker's helmet": "helmet",
-    "rescue worker’s helmet": "helmet",
-    "ring buoy": "life buoy",
-    "ringed planet": "saturn",
-    "roll of paper": "toilet paper",
-    "rolled-up newspaper": "newspaper",
-    "round pushpin": "pushpin",
-    "running shirt": None,
-    "running shoe": "shoe",
-    "man’s shoe": "shoe",
-    "flat shoe": "shoe",
-    "sauropod": "dinosaur",
-    "shallow pan of food": None,
-    "sheaf of rice": None,
-    "shopping bags": "shopping bag",
-    "small airplane": "airplane",
-    "snow-capped mountain": "mountain",
-    "snowman without snow": "snowman",
-    "soft ice cream": "ice cream",
-    "spiral shell": "seashell",
-    "spiral calendar": "calendar",
-    "tear-off calendar": "calendar",
-    "spouting whale": "whale",
-    "spouting-orca": "orca",
-    "steaming bowl": "bowl of soup",
-    "straight ruler": "ruler",
-    "studio microphone": "microphone",
-    "sun with face": "sun",
-    "teacup without handle": "cup of tea",
-    "telephone receiver": "telephone receiver",
-    "tennis": "tennis ball",
-    "tropical fish": "fish",
-    "two-hump camel": "camel",
-    "umbrella on ground": "umbrella",
-    "umbrella with rain drops": "umbrella",
-    "unlocked": "lock",
-    "locked with key": "lock",
-    "water buffalo": "buffalo",
-    "water wave": "wave",
-    "wilted flower": "flower",
-    "white flower": "flower",
-    "woman’s boot": "boot",
-    "woman’s clothes": "blouse",
-    "woman’s hat": "hat",
-    "woman’s sandal": "sandal",
-}
-"""What is said instead of an emoji's official name; None where nothing short fits."""
+    packages: Path
+    """Where the fetched packages are."""
+    nouns: Nouns
+
+    def name(self, source: str, said: str, text: str) -> str | None:
+        """The name of what `source` calls `said`: the renamed one, or else the one in `text`."""
+        renamed = RENAMES.get((source, said))
+        return clean_name(text, self.nouns) if renamed is None else renamed or None
 
 
-def emoji(root: Path, nouns: Nouns) -> Iterator[Found]:
-    """Every set's picture of each emoji that shows a thing, an animal or a person in one skin."""
-    data = root / "openmoji/package"
-    sets = {name: root / f"iconify-json-{name}/package" for name in EMOJI_SETS}
-    icons = {name: _read_json(folder / "icons.json") for name, folder in sets.items()}
-    by_code = {name: _read_json(folder / "chars.json") for name, folder in sets.items()}
-    for row in _read_json(data / "data/openmoji.json"):
-        name = _emoji_name(row, nouns)
-        if name is None:
-            continue
-        code = row["hexcode"].lower()
-        drawn = data / f"color/svg/{row['hexcode']}.svg"
-        yield Found(name, "drawing", "openmoji", lambda path=drawn: rasterise(path.read_text(encoding="utf-8")))
-        solid = root / f"lobehub-fluent-emoji-3d/package/assets/{code}.webp"
-        if solid.exists():
-            yield Found(name, "drawing", "@lobehub/fluent-emoji-3d", lambda path=solid: Image.open(path))
-        for set_name in EMOJI_SETS:
-            icon = _icon(icons[set_name], by_code[set_name], code, row["annotation"])
-            if icon is not None:
-                yield Found(name, "drawing", f"@iconify-json/{set_name}", lambda svg=icon: rasterise(svg))
-
-
-def _emoji_name(row: dict[str, Any], nouns: Nouns) -> str | None:
-    if row["skintone"] or not (row["group"] in EMOJI_GROUPS or row["subgroups"] in EMOJI_SUBGROUPS):
-        return None
-    official = row["annotation"]
-    if official in EMOJI_NAMES:
-        return EMOJI_NAMES[official]
-    if re.search(r"o’clock|-thirty|moon|button|volume|:|^(man|woman|person|male|female|pregnant) |chart|tray", official):
-        return "moon" if official in ("full moon", "crescent moon") else None
-    return clean_name(re.sub(r" face$", "", official), nouns)
-
-
-def _icon(icons: dict[str, Any], by_code: dict[str, str], code: str, name: str) -> str | None:
-    """The SVG of an emoji, found by its code point or else by its official name."""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower().replace("’", "")).strip("-")
-    for key in (by_code.get(code), by_code.get(code.removesuffix("-fe0f")), slug, slug.replace("-", "")):
-        key = icons.get("aliases", {}).get(key, {}).get("parent", key)
-        if key in icons["icons"]:
-            icon = icons["icons"][key]
-            width, height = (icon.get(side, icons.get(side, 16)) for side in ("width", "height"))
-            return (
-                f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-                f' viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
-            )
-    return None
-
-
-def rasterise(svg: str) -> Image.Image:
-    """An SVG as a picture of RASTER pixels a side."""
-    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=RASTER, height=RASTER))))
-
-
-def tuxpaint(root: Path, nouns: Nouns) -> Iterator[Found]:
+def tuxpaint(context: Context) -> Iterator[Found]:
     """Tux Paint's stamps; the first sentence beside each says what it shows."""
-    stamps = root / "tuxpaint-stamps-default/usr/share/tuxpaint/stamps"
+    stamps = context.packages / "tuxpaint-stamps-default/usr/share/tuxpaint/stamps"
     for path in sorted(stamps.rglob("*.png")):
         text = path.with_suffix(".txt")
-        if path.relative_to(stamps).parts[0] in ("symbols", "military") or not text.exists():
+        folders = path.relative_to(stamps).parts
+        if folders[0] in ("symbols", "military") or path.stem.endswith(("_mirror", "_flip")) or not text.exists():
             continue
-        if path.stem.endswith(("_mirror", "_flip")):
-            continue
-        name = clean_name(text.read_text(encoding="utf-8").split("\n")[0], nouns)
+        name = context.name("tuxpaint", path.stem, text.read_text(encoding="utf-8").split("\n")[0])
         if name is not None:
-            kind: Literal["photo", "drawing"] = "drawing" if "cartoon" in path.parts else "photo"
-            yield Found(name, kind, "tuxpaint-stamps-default", lambda path=path: Image.open(path))
+            yield Found(name, _tuxpaint_kind(path), "tuxpaint-stamps-default", lambda path=path: Image.open(path))
 
 
-GCOMPRIS_PHOTOS = (
-    "categorization/resource/images/tools/",
-    "categorization/resource/images/fishes/",
-    "categorization/resource/images/others/",
-    "categorization/resource/images/renewable/windmill",
-    "explore_world_animals/resource/animals/",
-    "explore_farm_animals/resource/animals/",
-    "erase/resource/",
-)
-GCOMPRIS_DRAWINGS = ("lang/resource/words_sample/", "solar_system/resource/")
+TUXPAINT_DRAWN = {"cartoon", "roadsigns", "flags", "easter", "hanukkah", "newyears"}
+TUXPAINT_DRAWN_FILES = {
+    "candy_cane", "Santa", "lamp", "santahat", "stocking", "tree", "hard_candy", "bow", "blackcat",
+    "ghost", "jackolantern_mean", "jackolantern_happy", "inukshuk-outline", "spider", "knight_helmet", "0_sun", "ring",
+    "tree2", "edward_bear", "star", "toilet", "lightningbolt", "butterfly", "bluebird",
+    "echidna", "stripedfish", "wings",
+}  # fmt: skip
 
 
-def gcompris(root: Path, nouns: Nouns) -> Iterator[Found]:
+def _tuxpaint_kind(path: Path) -> Kind:
+    drawn = TUXPAINT_DRAWN & set(path.parts) or path.stem in TUXPAINT_DRAWN_FILES or path.stem.startswith("t_")
+    return "drawing" if drawn else "photo"
+
+
+GCOMPRIS: dict[str, Kind] = {
+    "categorization/resource/images/tools/": "photo",
+    "categorization/resource/images/fishes/": "photo",
+    "categorization/resource/images/others/": "photo",
+    "categorization/resource/images/monuments/": "photo",
+    "categorization/resource/images/renewable/": "photo",
+    "explore_monuments/resource/": "photo",
+    "details/resource/image/": "photo",
+    "explore_world_animals/resource/animals/": "photo",
+    "explore_farm_animals/resource/animals/": "photo",
+    "erase/resource/": "photo",
+    "clickgame/resource/": "photo",
+    "solar_system/resource/": "photo",
+    "lang/resource/words_sample/": "drawing",
+    "babymatch/resource/images/": "drawing",
+    "instruments/resource/": "drawing",
+    "babyshapes/resource/food/": "drawing",
+    "memory/resource/": "drawing",
+}
+"""The folders of GCompris' activities with pictures of single things; their SVGs are drawings everywhere."""
+
+
+def gcompris(context: Context) -> Iterator[Found]:
     """GCompris' pictures, out of its resource archives."""
-    for archive in sorted((root / "gcompris-qt-data/usr/share/gcompris-qt/rcc").glob("*.rcc")):
+    for archive in sorted((context.packages / "gcompris-qt-data/usr/share/gcompris-qt/rcc").glob("*.rcc")):
         for path, data in read_rcc(archive.read_bytes()):
             place = path.removeprefix("gcompris/src/activities/")
-            if not path.endswith(".webp"):
+            folder = next((folder for folder in GCOMPRIS if place.startswith(folder)), None)
+            if folder is None or not path.endswith((".webp", ".svg")) or _is_detail(place):
                 continue
-            photo = place.startswith(GCOMPRIS_PHOTOS)
-            if photo or place.startswith(GCOMPRIS_DRAWINGS):
-                name = clean_name(re.sub(r"\d+$", "", Path(path).stem), nouns)
-                if name is not None:
-                    kind: Literal["photo", "drawing"] = "photo" if photo else "drawing"
-                    yield Found(name, kind, "gcompris-qt-data", lambda data=data: Image.open(io.BytesIO(data)))
+            said = re.sub(r"^\d+_|\d+$", "", Path(path).stem)
+            name = context.name("gcompris", said, said)
+            if name is not None:
+                kind: Kind = GCOMPRIS[folder] if path.endswith(".webp") else "drawing"
+                yield Found(name, kind, "gcompris-qt-data", lambda path=place, data=data: _open_gcompris(path, data))
+
+
+def _is_detail(place: str) -> bool:
+    """Whether a file is a piece cut out of a picture, or not a picture of the folder's kind."""
+    if place.startswith("details/"):
+        return not place.endswith("_background.webp")
+    return place.startswith(("erase/", "clickgame/", "solar_system/")) and not place.endswith(".webp")
+
+
+def _open_gcompris(place: str, data: bytes) -> Image.Image:
+    if place.endswith(".svg"):
+        return rasterise(data.decode("utf-8"))
+    image = Image.open(io.BytesIO(data))
+    # Swimming fish have two phases side by side.
+    return image.crop((0, 0, image.width // 2, image.height)) if place.startswith("clickgame/") else image
 
 
 def read_rcc(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -306,28 +153,136 @@ def read_rcc(data: bytes) -> Iterator[tuple[str, bytes]]:
     return walk(0, "")
 
 
+FLASH_CARDS = ("animals", "clothes_n_accessories", "construction", "food", "fruit_n_veg", "jobs", "nature", "transport")
+
+
+def flash_cards(context: Context) -> Iterator[Found]:
+    """The drawings of Art4Apps that pysioGame's word games show, named by their files."""
+    root = context.packages / "pysiogame/usr/share/games/pysiogame/res/images/art4apps"
+    for folder in FLASH_CARDS:
+        for path in sorted((root / folder).glob("*.jpg")):
+            name = context.name("pysiogame", path.stem, path.stem)
+            if name is not None:
+                yield Found(name, "drawing", "pysiogame", lambda path=path: Image.open(path))
+
+
+EMOJI_GROUPS = {"animals-nature", "food-drink", "objects", "activities", "travel-places"}
+EMOJI_SUBGROUPS = {"body-parts", "person", "person-role", "person-fantasy", "face-costume", "healthcare", "heart"} | {
+    "animals-nature", "food-drink", "gardening", "objects", "climate-environment"
+}  # fmt: skip
+EMOJI_SETS = (
+    "noto",
+    "twemoji",
+    "fluent-emoji-flat",
+    "noto-v1",
+    "emojione",
+    "emojione-v1",
+    "fxemoji",
+    "streamline-emojis",
+)
+EMOJI_SKIPPED = re.compile(
+    "o\N{RIGHT SINGLE QUOTATION MARK}clock|-thirty|moon|button|volume|:|chart|tray|heart "
+    r"|^(man|woman|person|male|female|pregnant) "
+    r"|^(orange|yellow|green|blue|light blue|purple|brown|black|grey|white|pink) heart"
+)
+
+
+def emoji(context: Context) -> Iterator[Found]:
+    """Every set's picture of each emoji that shows a thing, an animal or a person in one skin."""
+    openmoji = context.packages / "openmoji/package"
+    sets = {name: context.packages / f"iconify-json-{name}/package" for name in EMOJI_SETS}
+    icons = {name: _read_json(folder / "icons.json") for name, folder in sets.items()}
+    by_code = {name: _read_json(folder / "chars.json") for name, folder in sets.items()}
+    for row in _read_json(openmoji / "data/openmoji.json"):
+        name = _emoji_name(context, row)
+        if name is None:
+            continue
+        solid = context.packages / f"lobehub-fluent-emoji-3d/package/assets/{row['hexcode'].lower()}.webp"
+        if solid.exists():
+            yield Found(name, "drawing", "@lobehub/fluent-emoji-3d", lambda path=solid: Image.open(path))
+        for set_name in EMOJI_SETS:
+            svg = _icon(icons[set_name], by_code[set_name], row["hexcode"].lower(), row["annotation"])
+            if svg is not None:
+                yield Found(name, "drawing", f"@iconify-json/{set_name}", lambda svg=svg: rasterise(svg))
+        drawn = openmoji / f"color/svg/{row['hexcode']}.svg"
+        yield Found(name, "drawing", "openmoji", lambda path=drawn: rasterise(path.read_text(encoding="utf-8")))
+
+
+def _emoji_name(context: Context, row: dict[str, Any]) -> str | None:
+    if row["skintone"] or not (row["group"] in EMOJI_GROUPS or row["subgroups"] in EMOJI_SUBGROUPS):
+        return None
+    official = row["annotation"]
+    if ("emoji", official) not in RENAMES and EMOJI_SKIPPED.search(official):
+        return "moon" if official in ("full moon", "crescent moon") else None
+    return context.name("emoji", official, re.sub(r" face$", "", official))
+
+
+def _icon(icons: dict[str, Any], by_code: dict[str, str], code: str, name: str) -> str | None:
+    """The SVG of an emoji, found by its code point or else by its official name."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "")).strip("-")
+    for key in (by_code.get(code), by_code.get(code.removesuffix("-fe0f")), slug, slug.replace("-", "")):
+        key = icons.get("aliases", {}).get(key, {}).get("parent", key)
+        if key in icons["icons"]:
+            icon = icons["icons"][key]
+            width, height = (icon.get(side, icons.get(side, 16)) for side in ("width", "height"))
+            return (
+                f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+                f' viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
+            )
+    return None
+
+
+def rasterise(svg: str) -> Image.Image:
+    """An SVG as a picture that is RASTER pixels wide."""
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise UserError("Drawing SVG pictures needs resvg-py: pip install resvg-py") from error
+    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=RASTER))))
+
+
 CLIP_ART_FOLDERS = {"animals", "food", "tools", "transportation", "plants", "people", "electronics", "office"} | {
     "recreation", "buildings", "science", "containers", "education", "unsorted", "decorations"
 }  # fmt: skip
+CLIP_ART_COLLECTIONS = ("clipart by", "various cliparts", "homes clipart", "etiquette", "r16 ", "part of the flat")
+"""Titles that name the collection: what is shown stands in the file's name."""
+BROKEN_LINK = (255, 52, 52)
+"""The cross in the bitmap that stands for one that could not be drawn."""
 
 
-def clip_art(root: Path, nouns: Nouns) -> Iterator[Found]:
+def clip_art(context: Context) -> Iterator[Found]:
     """Open Clip Art; the titles are in the SVG files, the bitmaps in another package."""
-    drawn = root / "openclipart-svg/usr/share/openclipart/svg"
-    bitmaps = root / "openclipart-png/usr/share/openclipart/png"
+    drawn = context.packages / "openclipart-svg/usr/share/openclipart/svg"
+    bitmaps = context.packages / "openclipart-png/usr/share/openclipart/png"
     for path in sorted(drawn.rglob("*.svg")):
         place = path.relative_to(drawn)
         bitmap = bitmaps / place.with_suffix(".png")
         if place.parts[0] not in CLIP_ART_FOLDERS or not bitmap.exists():
             continue
-        title = re.search(r"<dc:title>\s*(.*?)\s*</dc:title>", path.read_text(encoding="utf-8", errors="replace"), re.S)
-        name = clean_name(html.unescape(title.group(1)), nouns) if title else None
-        if name is not None and nouns.is_visible(name):
+        name = _clip_art_name(context, path)
+        if name is not None:
             yield Found(name, "drawing", "openclipart-png", lambda path=bitmap: Image.open(path))
+
+
+def _clip_art_name(context: Context, path: Path) -> str | None:
+    match = re.search(r"<dc:title>\s*(.*?)\s*</dc:title>", path.read_text(encoding="utf-8", errors="replace"), re.S)
+    title = re.sub(r"[_\s]+", " ", html.unescape(match.group(1))).lower() if match else ""
+    if not title or title.startswith(CLIP_ART_COLLECTIONS):
+        title = re.sub(r"^contour_", "", path.stem).replace("_", " ")
+    title = re.sub(r"[ \d]+$", "", title)
+    if ("clip art", path.stem) in RENAMES:
+        return RENAMES["clip art", path.stem] or None
+    for text in (title, *title.split(" - ")):
+        name = context.name("clip art", text, text)
+        # A cleaned name may itself be one that is said otherwise.
+        name = name and RENAMES.get(("clip art", name), name)
+        if name and (("clip art", text) in RENAMES or (name := context.nouns.visible(name))):
+            return context.name("clip art", name, name)
+    return None
 
 
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-SOURCES: tuple[Callable[[Path, Nouns], Iterator[Found]], ...] = (tuxpaint, gcompris, emoji, clip_art)
+SOURCES: tuple[Callable[[Context], Iterator[Found]], ...] = (tuxpaint, gcompris, emoji, clip_art, flash_cards)
