@@ -27,23 +27,27 @@ from recipes.nano.data.sample import Sample, Split, Writer
 Render = Callable[[random.Random, Split], Sample]
 
 SETS: dict[str, tuple[int, int]] = {
-    "objects": (12000, 400),
-    "scenes": (16000, 300),
-    "shapes": (5000, 200),
-    "grounding": (4000, 150),
-    "compare": (3000, 150),
-    "words": (8000, 200),
-    "documents": (4000, 150),
-    "tables": (2500, 100),
-    "screens": (2000, 80),
-    "charts": (7000, 200),
-    "motions": (6000, 200),
-    "events": (5000, 200),
-    "recordings": (1200, 60),
-    "captions": (2000, 60),
-    "streams": (1200, 60),
+    "objects": (8000, 200),
+    "photos": (3000, 200),
+    "drawings": (0, 300),
+    "scenes": (10000, 300),
+    "shapes": (3000, 200),
+    "grounding": (3000, 150),
+    "compare": (2000, 150),
+    "words": (6000, 200),
+    "documents": (2500, 150),
+    "tables": (1500, 100),
+    "screens": (1200, 80),
+    "charts": (4000, 200),
+    "motions": (4000, 200),
+    "events": (3500, 200),
+    "recordings": (800, 60),
+    "clip_captions": (1200, 60),
+    "streams": (800, 60),
 }
 """Samples for training and held out."""
+
+SPLITS: tuple[Split, Split] = ("train", "held_out")
 
 MIN_SEEN = 5
 """A region's text that occurs so often in training is one that visual tokens are always told apart from."""
@@ -84,9 +88,10 @@ def build_set(folder: Path, name: str, split: Split, count: int, workers: int) -
 
 def lines(folder: Path, split: Split) -> Iterator[tuple[str, dict[str, Any]]]:
     """(set, sample) of everything rendered."""
-    for name in SETS:
-        for line in (folder / split / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
-            yield name, json.loads(line)
+    for name, counts in SETS.items():
+        if counts[SPLITS.index(split)]:
+            for line in (folder / split / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+                yield name, json.loads(line)
 
 
 def write_texts(folder: Path) -> None:
@@ -123,8 +128,9 @@ def main() -> None:
     fetch_fonts(folder / "fonts")
     os.environ["NANO_DATA"] = str(folder)
     for name in given.only or SETS:
-        for split, count in zip(("train", "held_out"), SETS[name], strict=True):
-            build_set(folder, name, split, max(1, round(given.share * count)), given.workers)
+        for split, count in zip(SPLITS, SETS[name], strict=True):
+            if count:
+                build_set(folder, name, split, max(1, round(given.share * count)), given.workers)
     if not given.only:
         write_texts(folder)
         write_captions(folder)

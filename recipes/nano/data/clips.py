@@ -31,7 +31,7 @@ def captions(rng: random.Random, pool: Pool, split: Split) -> Sample:
 RENDERERS: dict[str, Callable[[random.Random, Pool, Split], Sample]] = {
     "motions": motions,
     "events": events,
-    "captions": captions,
-    "screens": screens,
+    "clip_captions": captions,
+    "recordings": screens,
     "streams": streams,
 }
