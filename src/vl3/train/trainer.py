@@ -40,7 +40,7 @@ def train(
     _check_output(config, resume, dry=dry_run is not None)
     world = join_world(config.device)
     try:
-        run = Run(config, world, evaluate)
+        run = Run(config, world, evaluate, dry=dry_run is not None)
         if resume and (newest := checkpoint.latest(config)) is not None:
             run.restore(newest)
         run.loop(dry_run)
@@ -52,15 +52,17 @@ def train(
 class Run:
     """A run in progress: weights, what is trained of them, sharding, optimiser, data, in this order."""
 
-    def __init__(self, config: TrainConfig, world: World, evaluate: Evaluate | None = None) -> None:
+    def __init__(self, config: TrainConfig, world: World, evaluate: Evaluate | None = None, dry: bool = False) -> None:
+        """dry: samples that fail are counted and shown, but named in no file."""
         self.config, self.world, self.evaluate = config, world, evaluate
+        self.quarantine = None if dry else str(Path(config.output) / "quarantine.jsonl")
         start = load_checkpoint(config.init_from)
         self.start = replace(start, processor=processor_of(config, start))
         self.parts = prepare(start.model, config, world.device)
         self.objective = shard(Objective(start.model, always_look=world.size > 1), world, self.half)
         self.optimizer = make_optimizer(self.parts, config.optim)
         self.processor = Processor(self.start.processor, start.tokenizer, start.config)
-        self.batches = Batches(config.data, self.processor, world, config.output)
+        self.batches = Batches(config.data, self.processor, world, self.quarantine)
         self.held_out = self._held_out()
         self.step = 0
 
@@ -120,13 +122,19 @@ class Run:
         return losses, norm
 
     def _apply_gradients(self) -> float:
-        """Clips, steps, and returns the norm of all gradients before clipping."""
+        """Clips, steps, and returns the norm of all gradients before clipping. UserError instead of a useless step."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         limit = self.config.optim.clip
-        norm = nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        total = nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)
+        if not math.isfinite(norm):
+            raise UserError(
+                f"step {self.step + 1}: the gradients are not finite; lower the learning rates, or look at the "
+                "step's samples; the newest checkpoint is whole: resume from it"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        return norm
 
     def _report(self, losses: "Losses", norm: float, meter: Meter, log: RunLog, last: int) -> None:
         rates = meter.take(self.world)
@@ -134,11 +142,6 @@ class Run:
         record |= {"lr": {g["name"]: g["lr"] for g in self.optimizer.param_groups}} | rates
         record["memory_gb"] = peak_memory_gb(self.world.device)
         record["eta_s"] = (last - self.step) / rates["steps_per_s"]
-        if not math.isfinite(record["loss"]):
-            raise UserError(
-                f"step {self.step}: the loss is {record['loss']}; lower the learning rates, or look at the "
-                f"step's samples; the newest checkpoint is whole: resume from it"
-            )
         log.write(record)
         log.show(record)
 
@@ -173,7 +176,7 @@ class Run:
         config = self.config.held_out
         if config is None:
             return None
-        packs = held_out_packs(config.data, self.processor, self.world, config.max_packs)
+        packs = held_out_packs(config.data, self.processor, self.world, config.max_packs, self.quarantine)
         return HeldOut(packs, config, self.start, self.world)
 
 
