@@ -233,14 +233,39 @@ def test_a_long_clip_is_thinned_and_never_cut(tmp_path: Path, media: Path, proce
             Preparer(processor, source.config, 1000).inputs(source.get(1), decoder)
 
 
-def test_overrides_of_a_source(tmp_path: Path, media: Path, processor: Processor) -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize("own", [{"max_frames": 6}, {"num_frames": 6}, {"num_frames": "6", "fps": 2}])
+def test_a_clip_that_asks_for_frames_of_its_own_is_thinned_too(
+    own: dict[str, Any], tmp_path: Path, media: Path, processor: Processor
+) -> None:
+    source = open_source(write(tmp_path, [clip_with(**own)], media))
+    with Decoder() as decoder:
+        full = Preparer(processor, source.config, 2000).inputs(source.get(0), decoder)
+        thin = Preparer(processor, source.config, full.num_tokens - 1).inputs(source.get(0), decoder)
+    assert full.visuals[0].grid[0] == 6 and 0 < thin.visuals[0].grid[0] < 6
 
+
+def test_a_sample_longer_than_the_models_context_is_thinned(tmp_path: Path, media: Path, processor: Processor) -> None:
+    source = open_source(write(tmp_path, [ROWS[2]], media))
+    with Decoder() as decoder:
+        full = Preparer(processor, source.config, 2000).inputs(source.get(0), decoder)
+        language = replace(processor.model_config.language, max_positions=full.num_tokens - 1)
+        small = Processor(processor.config, processor.tokenizer, replace(processor.model_config, language=language))
+        thin = Preparer(small, source.config, 2000).inputs(source.get(0), decoder)
+    assert thin.num_tokens < full.num_tokens and 0 < thin.visuals[0].grid[0] < full.visuals[0].grid[0]
+
+
+def test_overrides_of_a_source(tmp_path: Path, media: Path, processor: Processor) -> None:
     source = open_source(replace(write(tmp_path, [ROWS[2]], media), fps=2.0, max_frames=7, system="Be brief."))
     with Decoder() as decoder:
         inputs = Preparer(processor, source.config, 2000).inputs(source.get(0), decoder)
     assert inputs.visuals[0].grid[0] == 7
     assert processor.tokenizer.decode(inputs.input_ids.tolist(), skip_special_tokens=False).count("Be brief.") == 1
+
+
+def clip_with(**options: Any) -> dict[str, Any]:
+    """A question about a clip in the form of messages."""
+    content = [{"type": "video", "video": "clip.mp4", **options}, {"type": "text", "text": "What?"}]
+    return {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "x"}]}
 
 
 def malformed(count: int) -> list[str]:
@@ -258,7 +283,11 @@ def malformed(count: int) -> list[str]:
         lambda row: json.dumps({**row, "conversations": [{"from": "robot", "value": "x"}, *row["conversations"]]}),
         lambda _: json.dumps({**STREAM, "conversation": [{"role": "assistant", "content": "x"}]}),
         lambda _: json.dumps({**STREAM, "video": []}),
-        lambda _: rng.choice(["", "null", "[]", "42", '"text"', "\x00\x01", "{" * 50, "\ud7ff"]),
+        lambda row: json.dumps({**row, "image": ["\ud800.png"] * len(row["image"])}),
+        lambda row: json.dumps({**row, "conversations": [{"from": ["human"], "value": "<image>"}]}),
+        lambda _: json.dumps(clip_with(start_s={"a": 1})),
+        lambda _: json.dumps(clip_with(max_frames="many")),
+        lambda _: rng.choice(["", "null", "[]", "42", '"text"', "\x00\x01", "{" * 50, "\ud7ff", "9" * 5000]),
     ]
     return [damage[i % len(damage)](ROWS[i % 2]) for i in range(count)]
 
@@ -273,6 +302,16 @@ def test_a_thousand_malformed_lines_are_each_reported(tmp_path: Path, media: Pat
     reported = {int(problem.split(":")[1]) for problem in summary.problems}
     assert reported == set(range(1, 1001))
     assert sum(summary.kinds.values()) == len(good)
+    assert all(problem.encode() for problem in summary.problems), "each can be printed"
+
+
+def test_a_run_outlives_a_thousand_malformed_lines(tmp_path: Path, media: Path, processor: Processor) -> None:
+    quarantine = tmp_path / "quarantine.jsonl"
+    source = write(tmp_path, [*malformed(1000), *[json.dumps(row) for row in ROWS]], media)
+    config = config_of(source, quarantine=str(quarantine), failure_budget=1.0, num_workers=1)
+    seen = [sample for step in steps(Loader(config, processor), 202) for sample in step]
+    named = {int(json.loads(line)["reason"].split(":")[1]) for line in quarantine.read_text().splitlines()}
+    assert named == set(range(1, 1001)) and len(seen) >= len(ROWS)
 
 
 def test_failures_are_named_and_stop_the_run_past_the_budget(tmp_path: Path, media: Path, processor: Processor) -> None:

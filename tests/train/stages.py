@@ -1,7 +1,8 @@
 """The four stages on generated data, from a tiny random model: `python -m tests.train.stages FOLDER STEPS`.
 
-Prints the loss of each stage at its beginning and end, and how many held-out questions the model answers before and
-after; exits with status 1 if a stage's loss does not fall or too few answers are right.
+Prints the loss of each stage at its beginning and end, how many held-out questions the model answers before and after,
+and how far the logits of `transformers` with the exported weights are from ours; exits with status 1 if a stage's loss
+does not fall, too few answers are right, or the logits differ.
 """
 
 import sys
@@ -10,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import VideoLlama3ForConditionalGeneration
 
 from tests.train.runs import losses, tiny_run
 from tests.train.toy import write_toy
-from vl3.data import Loader
+from vl3.data import Loader, SourceConfig, open_source
+from vl3.data.prepare import Preparer
+from vl3.media import Decoder
+from vl3.model.visual import normalise
 from vl3.processing import Processor
 from vl3.train import train
 from vl3.train.distributed import World
@@ -56,7 +61,9 @@ def main(root: Path, steps: int) -> bool:
         after_folder = root / stage / "run"
     after = right(after_folder / "final", asked)
     print(f"held-out questions answered rightly: {before:.0%} before, {after:.0%} after")
-    return good and after > before + 0.3
+    difference = logits_difference(after_folder, asked)
+    print(f"transformers with the export: logits differ by at most {difference:.1e}")
+    return good and after > before + 0.3 and difference < 1e-4
 
 
 def right(folder: Path, asked: Path) -> float:
@@ -70,6 +77,32 @@ def right(folder: Path, asked: Path) -> float:
     world = World(0, 1, torch.device("cpu"))
     hits = [answer(objective, q, 12, stop, world) == [t for t in q.truth if t not in stop] for q in questions]
     return sum(hits) / len(hits)
+
+
+def logits_difference(run: Path, asked: Path) -> float:
+    """Largest difference between our logits and those of `transformers`, over a picture and a clip."""
+    theirs = VideoLlama3ForConditionalGeneration.from_pretrained(run / "final-transformers", dtype=torch.float32).eval()
+    exported = load_checkpoint(run / "final-transformers", dtype=torch.float32)
+    ours = load_checkpoint(run / "final", dtype=torch.float32).model.eval()
+    source = open_source(SourceConfig(path=str(asked)))
+    preparer = Preparer(Processor(exported.processor, exported.tokenizer, exported.config), source.config, 2000)
+    worst = 0.0
+    for index, (kind, suffix) in enumerate((("image", ""), ("video", "_videos"))):
+        with Decoder() as decoder, torch.no_grad():
+            inputs = preparer.inputs(source.get(index), decoder)
+            [visual] = inputs.visuals
+            arguments = {
+                f"pixel_values{suffix}": normalise(visual.patches, visual.mean, visual.std),
+                f"{kind}_grid_thw": torch.tensor([visual.grid]),
+                f"{kind}_merge_sizes": torch.tensor([visual.merge]),
+            }
+            if kind == "video":
+                arguments["video_compression_mask"] = visual.keep.flatten()
+            expected = theirs(input_ids=inputs.input_ids[None], **arguments).logits[0]
+            hidden = ours(inputs.input_ids, [inputs.num_tokens], inputs.visuals, inputs.visual_mask)
+            logits = ours.logits(hidden)
+            worst = max(worst, float((logits - expected[:, : logits.shape[1]]).abs().max()))
+    return worst
 
 
 if __name__ == "__main__":

@@ -61,6 +61,20 @@ def test_packing_and_accumulation_do_not_change_loss_or_gradients() -> None:
             torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_tied_rows_and_head_have_the_gradient_that_autograd_gives() -> None:
+    torch.manual_seed(0)
+    ids = torch.randint(0, 40, (12,))
+    ours, plain = Objective(tiny_model()), Objective(tiny_model())
+    assert ours.model.language.lm_head is None
+    plain._embed = plain.model.language.embed_tokens  # type: ignore[method-assign]
+    for _ in range(2):  # the second time onto a gradient that is there already
+        for objective in (ours, plain):
+            objective(_text_pack([5, 7], ids))[0].backward()
+    ours_w, plain_w = (objective.model.language.embed_tokens.weight for objective in (ours, plain))
+    assert plain_w.grad[ids].any() and ours_w.grad is not None
+    torch.testing.assert_close(ours_w.grad, plain_w.grad, rtol=1e-5, atol=1e-6)
+
+
 def test_a_dummy_look_changes_nothing_and_reaches_the_encoder() -> None:
     pack = _text_pack([6], torch.arange(6))
     plain, looking = Objective(tiny_model()), Objective(tiny_model(), always_look=True)

@@ -11,8 +11,10 @@ from transformers import VideoLlama3ForConditionalGeneration
 
 from tests.train.runs import losses, materials, tiny_run
 from vl3.errors import UserError
-from vl3.train import train
+from vl3.train import checkpoint, train
 from vl3.train.config import PartConfig, TrainConfig, read_recipe
+from vl3.train.distributed import join_world
+from vl3.train.trainer import Run
 from vl3.weights import load_checkpoint
 
 
@@ -43,8 +45,12 @@ def test_a_run_and_its_export(root: Path, tmp_path: Path) -> None:
 def test_frozen_modules_keep_every_bit(root: Path, tmp_path: Path, trained: str) -> None:
     frozen = {name: {"lr": 1e-3 if name == trained else 0} for name in ("vision", "projector", "language")}
     config = tiny_run(root, tmp_path / "run", **frozen, steps=1, save={"every_steps": 9, "layouts": ["vl3"]})
-    folder = train(config)
-    assert folder is not None
+    run = Run(config, join_world("cpu"))
+    kept = {name: p.clone() for name, p in run.objective.model.named_parameters() if not name.startswith(trained)}
+    run.loop()
+    now = dict(run.objective.model.named_parameters())
+    assert all(torch.equal(tensor, now[name]) for name, tensor in kept.items()), "in memory"
+    folder = run.finish()
     before, after = load_checkpoint(root / "model").model, load_checkpoint(folder).model
     for name, tensor in before.state_dict().items():
         same = torch.equal(tensor, after.state_dict()[name])
@@ -152,8 +158,36 @@ def test_bf16_keeps_trained_weights_in_float32(root: Path, tmp_path: Path) -> No
 
 
 def test_a_dry_run_writes_nothing(root: Path, tmp_path: Path) -> None:
-    assert train(tiny_run(root, tmp_path / "run"), dry_run=1) is None
+    """Not even the names of samples that fail."""
+    path = tmp_path / "partly.jsonl"
+    path.write_text('{"conversations": 3}\n' + (root / "train/samples.jsonl").read_text())
+    source = {"path": str(path), "root": str(root / "train")}
+    data = {"sources": [source], "samples_per_step": 31, "num_workers": 0, "pack_tokens": 256}
+    config = tiny_run(root, tmp_path / "run", data=data, steps=1)
+    assert train(config, dry_run=1) is None
     assert not (tmp_path / "run").exists()
+    train(config)
+    [named] = (tmp_path / "run/quarantine.jsonl").read_text().splitlines()
+    assert "partly.jsonl:1" in json.loads(named)["reason"]
+
+
+def test_a_step_that_is_not_finite_is_never_saved(root: Path, tmp_path: Path) -> None:
+    config = tiny_run(root, tmp_path / "run", log_every_steps=100, save={"every_steps": 1})
+    world = join_world("cpu")
+    run = Run(config, world)
+    run.loop(dry_run=1)
+    with torch.no_grad():
+        next(run.objective.model.projector.parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match="step 2: the gradients are not finite"):
+        run.loop()
+    assert checkpoint.latest(config) is None
+
+
+def test_held_out_samples_that_all_fail_are_no_loss_of_zero(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text("{}\n")
+    held_out = {"data": {"sources": str(tmp_path / "bad.jsonl"), "num_workers": 0}}
+    with pytest.raises(UserError, match="held-out samples can be used"):
+        train(tiny_run(root, tmp_path / "run", held_out=held_out))
 
 
 def _remove(folder: Path) -> None:

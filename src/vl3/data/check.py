@@ -3,12 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vl3.chat import media_of, parts_of
-from vl3.config import SamplingConfig
+from vl3.config import SamplingConfig, decode, encode
 from vl3.data.readers import Source
-from vl3.data.schema import Sample
+from vl3.data.schema import Sample, writable
 from vl3.errors import UserError
 from vl3.media import Decoder, MediaInfo
 
@@ -40,29 +40,30 @@ def check(
     summary = Summary()
     for entry in source:
         summary.num_samples += 1
-        faults = [str(entry)] if isinstance(entry, UserError) else [*_faults(entry, decoder, decode)]
+        faults = [writable(entry)] if isinstance(entry, UserError) else [*_faults(entry, decoder, decode)]
         if not faults and isinstance(entry, Sample):
             try:
                 if count_tokens is not None:
                     summary.lengths.append(count_tokens(entry))
                 summary.kinds[entry.kind] += 1
             except UserError as error:
-                faults = [str(error)]
+                faults = [writable(error)]
         summary.problems += faults
         yield summary
 
 
-def _faults(sample: Sample, decoder: Decoder, decode: bool) -> Iterator[str]:
+def _faults(sample: Sample, decoder: Decoder, fully: bool) -> Iterator[str]:
     infos: list[MediaInfo] = []
     for part in media_of(sample.messages):
-        trim = {key: part.options[key] for key in ("start_s", "end_s") if key in part.options}
+        options = {**encode(SamplingConfig()), **part.options}
         try:
-            info = decoder.probe(part.source, SamplingConfig(num_frames=8, **trim), part.kind)
-            if decode:
+            sampling = decode(SamplingConfig, options, f"options of {part.kind}")
+            info = decoder.probe(part.source, replace(sampling, num_frames=8), part.kind)
+            if fully:
                 decoder.read(info, (28, 28))
             infos.append(info)
         except (UserError, ValueError) as error:
-            yield f"{sample.where}: {error}"
+            yield f"{sample.where}: {error}".encode("utf-8", "backslashreplace").decode("utf-8")
     end_s = max((info.times_s[0] + info.duration_s for info in infos if info.kind == "video"), default=None)
     for message in sample.messages:
         for text in parts_of(message):

@@ -18,6 +18,7 @@ from vl3.data.mixture import Mixture
 from vl3.data.pack import Pack, pack_samples
 from vl3.data.prepare import Preparer
 from vl3.data.readers import open_source
+from vl3.data.schema import writable
 from vl3.errors import UserError
 from vl3.log import logger
 from vl3.media import Decoder
@@ -155,4 +156,4 @@ class Samples(Dataset[Inputs | Failure]):
         try:
             return self._preparers[source].inputs(self._sources[source].get(index), self._decoder)
         except UserError as error:
-            return Failure(self._sources[source].name, str(error))
+            return Failure(self._sources[source].name, writable(error))

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
-from vl3.chat import Message, media_of
-from vl3.config import ProcessorConfig
+from vl3.chat import MediaPart, Message, media_of
+from vl3.config import ProcessorConfig, SamplingConfig
 from vl3.data.config import SourceConfig
 from vl3.data.regions import token_texts
 from vl3.data.schema import Sample, independent_turns
@@ -34,13 +33,17 @@ class Preparer:
         messages = sample.messages
         if self.source.system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.source.system}, *messages]
+        parts = media_of(messages)
         try:
             while True:
-                visuals, infos = load_visuals(media_of(messages), config, decoder)
+                visuals, infos = load_visuals(parts, config, decoder)
                 inputs = self._inputs(messages, visuals, times_of(infos), sample.independent)
-                if inputs.num_tokens <= self.most_tokens:
+                excess = self._excess(inputs)
+                if excess <= 0:
                     break
-                config = self._thinner(config, infos, inputs)
+                fewer = self._fewer_frames(infos, inputs, excess)
+                config = replace(config, sampling=_at_most(config.sampling, fewer))
+                parts = [_part_at_most(part, fewer) for part in parts]
             if not bool((inputs.labels != IGNORE).any()):
                 raise UserError("none of its tokens is trained on")
             if sample.regions is not None:
@@ -66,18 +69,35 @@ class Preparer:
             [self.processor.inputs(turns, visuals, times_s, add_generation_prompt=False) for turns in alone]
         )
 
-    def _thinner(self, config: ProcessorConfig, infos: Sequence[MediaInfo], inputs: Inputs) -> ProcessorConfig:
-        """Settings with as many frames fewer as the sequence is too long."""
+    def _excess(self, inputs: Inputs) -> int:
+        """How many tokens a sequence is too long for a pack, or for the model's positions."""
+        trunk, *branches = inputs.branches or (inputs.num_tokens,)
+        reach = trunk + max(branches, default=0)
+        return max(inputs.num_tokens - self.most_tokens, reach - self.processor.model_config.language.max_positions)
+
+    def _fewer_frames(self, infos: Sequence[MediaInfo], inputs: Inputs, excess: int) -> int:
+        """As many frames fewer for each clip as the sequence is too long."""
         longest = max((len(info.times_s) for info in infos if info.kind == "video"), default=1)
         visual = int(inputs.visual_mask.sum())
-        room = self.most_tokens - (inputs.num_tokens - visual)
+        room = visual - excess
         if longest == 1 or room <= 0:
             raise UserError(
-                f"{inputs.num_tokens} tokens ({visual} visual) do not fit into {self.most_tokens}: raise "
+                f"{inputs.num_tokens} tokens ({visual} visual) do not fit into {inputs.num_tokens - excess}: raise "
                 "pack_tokens, or lower max_tokens or the length of its text"
             )
-        fewer = min(longest - 1, int(np.floor(longest * room / max(visual, 1))))
-        return replace(config, sampling=replace(config.sampling, max_frames=max(1, fewer)))
+        return max(1, min(longest - 1, longest * room // visual))
+
+
+def _at_most(sampling: SamplingConfig, frames: int) -> SamplingConfig:
+    exactly = None if sampling.num_frames is None else min(sampling.num_frames, frames)
+    return replace(sampling, max_frames=min(sampling.max_frames, frames), num_frames=exactly)
+
+
+def _part_at_most(part: MediaPart, frames: int) -> MediaPart:
+    """A clip whose annotation itself says how many of its frames are looked at obeys too."""
+    given = {key: part.options[key] for key in ("max_frames", "num_frames") if part.options.get(key)}
+    counts = {key: min(int(float(count)), frames) for key, count in given.items()}
+    return replace(part, options={**part.options, **counts})
 
 
 def branching(alone: Sequence[Inputs]) -> Inputs:

@@ -65,6 +65,11 @@ def parse(data: Any, where: str, root: Path | None = None, form: str = "auto") -
         raise UserError(f"{where}: {error}") from error
 
 
+def writable(error: UserError) -> str:
+    """What an error says, as any file or terminal takes it: annotations may hold halves of surrogate pairs."""
+    return str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def independent_turns(messages: Sequence[Message]) -> list[list[Message]]:
     """One conversation for each question, each with the media of the first (and the system message, if any)."""
     before = [message for message in messages if message["role"] == "system"]
@@ -116,6 +121,8 @@ def _watch(video: str, start_s: float, end_s: float) -> Message:
 def _turn(turn: Any) -> Mapping[str, str]:
     if not isinstance(turn, Mapping):
         raise UserError(f"a turn must be an object with from and value, not {turn!r:.60}")
+    if not isinstance(turn.get("from"), str):
+        raise UserError(f"a turn must have from = human or gpt: {dict(turn)!r:.80}")
     return turn
 
 

@@ -85,7 +85,7 @@ class Processor:
                 labels += new if piece.supervised else [IGNORE] * len(new)
                 is_visual += [False] * len(new)
         longest = self.model_config.language.max_positions
-        if len(ids) > longest:
+        if add_generation_prompt and len(ids) > longest:  # what is trained on is thinned by who packs it
             raise UserError(
                 f"the prompt has {len(ids)} tokens ({sum(is_visual)} of them visual), more than the model's {longest}: "
                 "use fewer frames (--max-frames, --fps) or fewer visual tokens (--max-tokens, --prune)"

@@ -1,13 +1,13 @@
 """The data of one optimiser step, shared out among the ranks."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vl3.data import DataConfig, Loader, Pack
+from vl3.errors import UserError
 from vl3.processing import Processor
 from vl3.train.distributed import World, gather_objects
 from vl3.train.loss import IGNORE, next_token_targets
@@ -16,10 +16,9 @@ from vl3.train.loss import IGNORE, next_token_targets
 class Batches:
     """Steps of micro-batches; every rank gets as many as any other."""
 
-    def __init__(self, config: DataConfig, processor: Processor, world: World, output: str) -> None:
-        """Samples that fail are named in `output`/quarantine.jsonl, unless the config names another file."""
-        quarantine = config.quarantine or str(Path(output) / "quarantine.jsonl")
-        self._loader = Loader(replace(config, quarantine=quarantine), processor, world.rank, world.size)
+    def __init__(self, config: DataConfig, processor: Processor, world: World, quarantine: str | None) -> None:
+        """Samples that fail are named in `quarantine`, or in the config's own file; None names them nowhere."""
+        self._loader = Loader(_named_in(quarantine, config), processor, world.rank, world.size)
         self._world = world
 
     def next_step(self) -> list[Pack]:
@@ -37,9 +36,18 @@ class Batches:
         self._loader.load_state_dict(state)
 
 
-def held_out_packs(config: DataConfig, processor: Processor, world: World, max_packs: int) -> list[Pack]:
-    """This rank's share of at most `max_packs` held-out samples, in file order."""
-    return Loader(config, processor, world.rank, world.size).first(max_packs)
+def held_out_packs(
+    config: DataConfig, processor: Processor, world: World, max_packs: int, quarantine: str | None
+) -> list[Pack]:
+    """This rank's share of at most `max_packs` held-out samples, in file order. UserError where all of them fail."""
+    packs = Loader(_named_in(quarantine, config), processor, world.rank, world.size).first(max_packs)
+    if not any(gather_objects(len(packs), world)):
+        raise UserError(f"none of the first {max_packs} held-out samples can be used; `vl3 data check` says why")
+    return packs
+
+
+def _named_in(quarantine: str | None, config: DataConfig) -> DataConfig:
+    return replace(config, quarantine=quarantine and (config.quarantine or quarantine))
 
 
 def blank_pack() -> Pack:

@@ -37,7 +37,7 @@ def cross_entropy(hidden_nD: Tensor, head_VD: Tensor, targets: Tensor, chunk: in
     device = hidden_nD.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_nD.dtype
     chunk = chunk or max(1, CHUNK_VALUES.get(device, 1 << 26) // head_VD.shape[0])
-    return _ChunkedCrossEntropy.apply(hidden_nD, head_VD.to(dtype), targets, chunk, torch.is_grad_enabled())
+    return _ChunkedCrossEntropy.apply(hidden_nD, head_VD, targets, chunk, dtype, torch.is_grad_enabled())
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -45,8 +45,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_nD: Tensor, head_VD: Tensor, targets: Tensor, chunk: int, grad: bool
+        ctx: Any, hidden_nD: Tensor, head: Tensor, targets: Tensor, chunk: int, dtype: torch.dtype, grad: bool
     ) -> tuple[Tensor, Tensor]:
+        head_VD = head.to(dtype)
         grad_hidden = torch.zeros_like(hidden_nD) if grad and ctx.needs_input_grad[0] else None
         grad_head = torch.zeros_like(head_VD, dtype=torch.float32) if grad and ctx.needs_input_grad[1] else None
         losses = [hidden_nD.new_empty(0, dtype=torch.float32)]
@@ -63,7 +64,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     grad_head.addmm_(slope_cV.T, h_cD)
                 elif grad_head is not None:
                     grad_head += slope_cV.T @ h_cD
-        ctx.save_for_backward(grad_hidden, None if grad_head is None else grad_head.to(head_VD.dtype))
+        ctx.save_for_backward(grad_hidden, None if grad_head is None else grad_head.to(head.dtype))
         per_token = torch.cat(losses)
         ctx.mark_non_differentiable(per_token)
         return per_token.sum(), per_token
@@ -73,7 +74,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_head = (
             None if grad is None else grad.mul_(upstream[0].to(grad.dtype)) for grad in ctx.saved_tensors
         )
-        return grad_hidden, grad_head, None, None, None
+        return grad_hidden, grad_head, None, None, None, None
 
 
 def _softmax_loss(logits_cV: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

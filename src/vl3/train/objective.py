@@ -7,6 +7,7 @@ pass (embedding, projector, head) it finds whole.
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -50,8 +51,7 @@ class Objective(nn.Module):
 
     def forward(self, pack: Pack) -> "Terms":
         """The losses of one pack."""
-        language = self.model.language
-        x_TD = language.embed_tokens(pack.input_ids)
+        x_TD = self._embed(pack.input_ids)
         alignment, named = x_TD.new_zeros((), dtype=torch.float32), x_TD.new_zeros(2, dtype=torch.float32)
         if pack.visuals:
             tokens_nD = self.model.see(pack.visuals)
@@ -83,6 +83,24 @@ class Objective(nn.Module):
         head_VD = language.embed_tokens.weight if language.lm_head is None else language.lm_head.weight
         result: Any = cross_entropy(hidden_TD[supervised], head_VD, targets[supervised])
         return result
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        """Rows of the embedding matrix. Where it is also the head, their gradients are added in place to the one that
+        the head's loss has left by then: autograd would fill a second matrix for them, of zeros but for these rows.
+        """
+        weight = self.model.language.embed_tokens.weight
+        tied = self.model.language.lm_head is None and weight.requires_grad and torch.is_grad_enabled()
+        if not tied or self.always_look:  # sharded gradients are autograd's own
+            rows: Tensor = self.model.language.embed_tokens(ids)
+            return rows
+        rows_TD = F.embedding(ids, weight.detach()).requires_grad_()
+
+        def join_head(grad_TD: Tensor) -> None:
+            assert weight.grad is not None, "the head's gradient comes before the embedding's"
+            weight.grad.index_add_(0, ids, grad_TD)
+
+        rows_TD.register_hook(join_head)
+        return rows_TD
 
     def _dummy(self, device: torch.device) -> Visual:
         patch = torch.zeros(1, self.model.config.vision.patch_dim, dtype=torch.uint8, device=device)

@@ -44,7 +44,7 @@ def train(
     if world.device.type == "cpu":
         keep_freed_memory()
     try:
-        run = Run(config, world, evaluate)
+        run = Run(config, world, evaluate, dry=dry_run is not None)
         if resume and (newest := checkpoint.latest(config)) is not None:
             run.restore(newest)
         run.loop(dry_run)
@@ -56,8 +56,10 @@ def train(
 class Run:
     """A run in progress: weights, what is trained of them, sharding, optimiser, data, in this order."""
 
-    def __init__(self, config: TrainConfig, world: World, evaluate: Evaluate | None = None) -> None:
+    def __init__(self, config: TrainConfig, world: World, evaluate: Evaluate | None = None, dry: bool = False) -> None:
+        """dry: samples that fail are counted and shown, but named in no file."""
         self.config, self.world, self.evaluate = config, world, evaluate
+        self.quarantine = None if dry else str(Path(config.output) / "quarantine.jsonl")
         start = load_checkpoint(config.init_from)
         self.start = replace(start, processor=processor_of(config, start))
         self.parts = prepare(start.model, config, world.device)
@@ -70,7 +72,7 @@ class Run:
         self.objective = shard(objective, world, self.half)
         self.optimizer = make_optimizer(self.parts, config.optim, [] if align is None else align.parameters())
         self.processor = Processor(self.start.processor, start.tokenizer, start.config)
-        self.batches = Batches(config.data, self.processor, world, config.output)
+        self.batches = Batches(config.data, self.processor, world, self.quarantine)
         self.held_out = self._held_out()
         self.step = 0
 
@@ -141,13 +143,19 @@ class Run:
         return supervised, aligned
 
     def _apply_gradients(self) -> float:
-        """Clips, steps, and returns the norm of all gradients before clipping."""
+        """Clips, steps, and returns the norm of all gradients before clipping. UserError instead of a useless step."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         limit = self.config.optim.clip
-        norm = nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        total = nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)
+        if not math.isfinite(norm):
+            raise UserError(
+                f"step {self.step + 1}: the gradients are not finite; lower the learning rates, or look at the "
+                "step's samples; the newest checkpoint is whole: resume from it"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        return norm
 
     def _report(self, losses: "Losses", norm: float, meter: Meter, log: RunLog, last: int) -> None:
         rates = meter.take(self.world)
@@ -155,11 +163,6 @@ class Run:
         record |= {"lr": {g["name"]: g["lr"] for g in self.optimizer.param_groups}} | rates
         record["memory_gb"] = peak_memory_gb(self.world.device)
         record["eta_s"] = (last - self.step) / rates["steps_per_s"]
-        if not math.isfinite(record["loss"]):
-            raise UserError(
-                f"step {self.step}: the loss is {record['loss']}; lower the learning rates, or look at the "
-                f"step's samples; the newest checkpoint is whole: resume from it"
-            )
         log.write(record)
         log.show(record)
 
@@ -194,7 +197,7 @@ class Run:
         config = self.config.held_out
         if config is None:
             return None
-        packs = held_out_packs(config.data, self.processor, self.world, config.max_packs)
+        packs = held_out_packs(config.data, self.processor, self.world, config.max_packs, self.quarantine)
         return HeldOut(packs, config, self.start, self.world)
 
 
