@@ -111,7 +111,7 @@ class TensorFiles:
     def __init__(self, handles: dict[str, Any], files: dict[str, Path], device: str) -> None:
         self._handles = handles
         self._files = files
-        self._device = device
+        self.device = device
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._handles)
@@ -123,21 +123,31 @@ class TensorFiles:
         """Shape of a tensor, from the file's header."""
         return tuple(self._handles[name].get_slice(name).get_shape())
 
-    def get(self, name: str, dtype: torch.dtype | None) -> Tensor:
-        """A tensor, in the dtype asked for (None: as stored) and on the device."""
+    def kind(self, name: str) -> str:
+        """Type of a tensor as the file calls it: F32, BF16, I8 ..."""
+        kind: str = self._handles[name].get_slice(name).get_dtype()
+        return kind
+
+    def raw(self, name: str) -> Tensor:
+        """A tensor as it is stored, of any type."""
         try:
             tensor: Tensor = self._handles[name].get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise UserError(f"{self._files[name]}: tensor {name} cannot be read: {error}; download it again") from error
+        return tensor
+
+    def get(self, name: str, dtype: torch.dtype | None) -> Tensor:
+        """A tensor, in the dtype asked for (None: as stored) and on the device."""
+        tensor = self.raw(name)
         if tensor.dtype not in WEIGHT_TYPES:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise UserError(f"{self._files[name]}: tensor {name} is {kind}; weights are float32, bfloat16 or float16")
-        return tensor.to(self._device, dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype)
+        return tensor.to(self.device, dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype)
 
     def without(self, prefixes: tuple[str, ...]) -> "TensorFiles":
         """The same without the tensors whose names begin so."""
         kept = {name: handle for name, handle in self._handles.items() if not name.startswith(prefixes)}
-        return TensorFiles(kept, self._files, self._device)
+        return TensorFiles(kept, self._files, self.device)
 
 
 @contextmanager
