@@ -22,14 +22,21 @@ from vl3.errors import UserError
 
 WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 INDEX = "model.safetensors.index.json"
+NANO = "nano"
+"""The name of the small model that comes with this package."""
+NANO_FOLDER = Path(__file__).parents[1] / NANO
+"""Where it lies."""
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 
 
 def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
     """The local folder of a checkpoint: the path itself, or a hub repository that is downloaded to the hub's cache.
 
-    The output folder of a training run stands for what the run has finished.
+    The output folder of a training run stands for what the run has finished, `nano` for the model that comes with this
+    package (a folder of that name is ./nano).
     """
+    if str(id_or_path) == NANO:
+        return _nano()
     path = Path(id_or_path).expanduser()
     if len(path.name) > 255:
         raise UserError(f"{path.name[:80]}...: the name is too long for a folder or a hub id")
@@ -56,6 +63,15 @@ def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
         raise UserError(f"{name}: not on the hub, or private and you are not logged in (`hf auth login`)") from error
     except OSError as error:
         raise UserError(f"{name}: no such folder, and downloading it failed: {error}") from error
+
+
+def _nano() -> Path:
+    if not (NANO_FOLDER / "config.json").is_file():
+        raise UserError(
+            f"{NANO}: its weights are not in this installation; install vl3 from its repository again, or give another "
+            "model: a hub id such as DAMO-NLP-SG/VideoLLaMA3-2B, or a folder (`vl3 demo-model FOLDER` makes a tiny one)"
+        )
+    return NANO_FOLDER
 
 
 def _finished(folder: Path) -> Path:
