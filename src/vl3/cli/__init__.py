@@ -16,6 +16,7 @@ _VERBS = {
     "inspect": "Show which frames and tokens the model would see.",
     "convert": "Rewrite a checkpoint in another layout.",
     "assemble": "Build a model from a vision tower and a language model.",
+    "compact": "Write a fine-tuned model small.",
     "data": "Check and show training data.",
     "train": "Train or fine-tune a model by a recipe.",
     "demo-model": "Make a tiny untrained model to try commands with.",

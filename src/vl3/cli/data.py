@@ -90,8 +90,16 @@ def histogram(lengths: list[int]) -> list[tuple[int, int, int]]:
 @click.argument("path")
 @click.argument("number", type=int)
 @click.option("--root", help="Folder that relative media paths start from. [default: that of PATH]")
-@click.option("--model", "-m", envvar="VL3_MODEL", metavar="ID_OR_FOLDER", help="Whose tokenizer and settings to use.")
-def show_command(path: str, number: int, root: str | None, model: str | None) -> None:
+@click.option(
+    "--model",
+    "-m",
+    envvar="VL3_MODEL",
+    default="nano",
+    show_default=True,
+    metavar="ID_OR_FOLDER",
+    help="Whose tokenizer and settings to use. [env: VL3_MODEL]",
+)
+def show_command(path: str, number: int, root: str | None, model: str) -> None:
     """Print sample NUMBER (from 0) of PATH as the model sees it, what is trained on in green.
 
     \b
@@ -99,8 +107,6 @@ def show_command(path: str, number: int, root: str | None, model: str | None) ->
       vl3 data show train.jsonl 0 --model DAMO-NLP-SG/VideoLLaMA3-2B
     """
     setup_logging()
-    if not model:
-        raise UserError("no model: give --model, or set VL3_MODEL; its tokenizer decides what tokens there are")
     from vl3.data import SourceConfig, open_source
     from vl3.data.prepare import Preparer
     from vl3.media import Decoder

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vl3.errors import UserError
 from vl3.log import logger, setup_logging
 
 if TYPE_CHECKING:
@@ -20,8 +19,9 @@ _MODEL: list[Option] = [
         "--model",
         "-m",
         envvar="VL3_MODEL",
+        default="nano",
         metavar="ID_OR_FOLDER",
-        help="Checkpoint: hub id or folder. [env: VL3_MODEL]",
+        help="Checkpoint: hub id, folder, or nano, the model that comes with vl3. [env: VL3_MODEL; default: nano]",
     ),
     click.option("--revision", metavar="NAME", help="Branch, tag or commit of a hub id."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
@@ -106,11 +106,6 @@ def api_options(given: dict[str, Any]) -> "Options":
 def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
     """The model that the options name, with a status line on standard error while it works."""
     setup_logging(given["verbose"])
-    if not given["model"]:
-        raise UserError(
-            "no model: give --model (a hub id such as DAMO-NLP-SG/VideoLLaMA3-2B, or a folder), or set VL3_MODEL; "
-            "`vl3 demo-model FOLDER` makes a tiny untrained one to try commands with"
-        )
     from rich.console import Console
 
     from vl3.generate import load

@@ -1,6 +1,6 @@
 """The Python API: `vl3.load(model)` gives an Assistant to ask.
 
-assistant = vl3.load("DAMO-NLP-SG/VideoLLaMA3-2B")
+assistant = vl3.load()  # the small model that comes with vl3; or vl3.load("DAMO-NLP-SG/VideoLLaMA3-2B")
 print(assistant.ask("clip.mp4", "What happens at the end?"))
 """
 
@@ -25,7 +25,7 @@ from vl3.weights import Checkpoint, load_checkpoint
 
 
 def load(
-    model: str | Path,
+    model: str | Path = "nano",
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -34,7 +34,7 @@ def load(
     time_limit_s: float = 120.0,
     on_stage: Callable[[str], None] | None = None,
 ) -> "Assistant":
-    """Loads a checkpoint (hub id or folder, any layout) for inference.
+    """Loads a checkpoint (hub id or folder, any layout; `nano` comes with this package) for inference.
 
     device: "auto" takes CUDA where there is one. dtype: "auto" keeps the stored type, or float32 on a CPU that has no
     bfloat16 arithmetic; else "float32", "bfloat16" or "float16". limits: what may be fetched; time_limit_s: the most

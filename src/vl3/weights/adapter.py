@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vl3.config import ProcessorConfig, decode, encode, read_json
 from vl3.errors import UserError
+from vl3.weights.files import NANO
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -61,7 +62,8 @@ def save_adapter(folder: Path, adapter: Adapter) -> None:
     """Writes the folder that `load_adapter` reads; a base on this disk is named by its absolute path."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in adapter.trained.items()}, folder / ADAPTER_WEIGHTS)
-    base = str(Path(adapter.base).absolute()) if Path(adapter.base).exists() else adapter.base
+    here = adapter.base != NANO and Path(adapter.base).exists()
+    base = str(Path(adapter.base).absolute()) if here else adapter.base
     content = {"base": base, "scales": dict(adapter.scales), "processor": encode(adapter.processor)}
     (folder / ADAPTER_CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

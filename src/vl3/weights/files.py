@@ -22,14 +22,21 @@ from vl3.errors import UserError
 
 WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 INDEX = "model.safetensors.index.json"
+NANO = "nano"
+"""The name of the small model that comes with this package."""
+NANO_FOLDER = Path(__file__).parents[1] / NANO
+"""Where it lies."""
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
 
 
 def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
     """The local folder of a checkpoint: the path itself, or a hub repository that is downloaded to the hub's cache.
 
-    The output folder of a training run stands for what the run has finished.
+    The output folder of a training run stands for what the run has finished, `nano` for the model that comes with this
+    package (a folder of that name is ./nano).
     """
+    if str(id_or_path) == NANO:
+        return _nano()
     path = Path(id_or_path).expanduser()
     if len(path.name) > 255:
         raise UserError(f"{path.name[:80]}...: the name is too long for a folder or a hub id")
@@ -56,6 +63,15 @@ def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
         raise UserError(f"{name}: not on the hub, or private and you are not logged in (`hf auth login`)") from error
     except OSError as error:
         raise UserError(f"{name}: no such folder, and downloading it failed: {error}") from error
+
+
+def _nano() -> Path:
+    if not (NANO_FOLDER / "config.json").is_file():
+        raise UserError(
+            f"{NANO}: its weights are not in this installation; install vl3 from its repository again, or give another "
+            "model: a hub id such as DAMO-NLP-SG/VideoLLaMA3-2B, or a folder (`vl3 demo-model FOLDER` makes a tiny one)"
+        )
+    return NANO_FOLDER
 
 
 def _finished(folder: Path) -> Path:
@@ -111,7 +127,7 @@ class TensorFiles:
     def __init__(self, handles: dict[str, Any], files: dict[str, Path], device: str) -> None:
         self._handles = handles
         self._files = files
-        self._device = device
+        self.device = device
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._handles)
@@ -123,21 +139,31 @@ class TensorFiles:
         """Shape of a tensor, from the file's header."""
         return tuple(self._handles[name].get_slice(name).get_shape())
 
-    def get(self, name: str, dtype: torch.dtype | None) -> Tensor:
-        """A tensor, in the dtype asked for (None: as stored) and on the device."""
+    def kind(self, name: str) -> str:
+        """Type of a tensor as the file calls it: F32, BF16, I8 ..."""
+        kind: str = self._handles[name].get_slice(name).get_dtype()
+        return kind
+
+    def raw(self, name: str) -> Tensor:
+        """A tensor as it is stored, of any type."""
         try:
             tensor: Tensor = self._handles[name].get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise UserError(f"{self._files[name]}: tensor {name} cannot be read: {error}; download it again") from error
+        return tensor
+
+    def get(self, name: str, dtype: torch.dtype | None) -> Tensor:
+        """A tensor, in the dtype asked for (None: as stored) and on the device."""
+        tensor = self.raw(name)
         if tensor.dtype not in WEIGHT_TYPES:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise UserError(f"{self._files[name]}: tensor {name} is {kind}; weights are float32, bfloat16 or float16")
-        return tensor.to(self._device, dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype)
+        return tensor.to(self.device, dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype)
 
     def without(self, prefixes: tuple[str, ...]) -> "TensorFiles":
         """The same without the tensors whose names begin so."""
         kept = {name: handle for name, handle in self._handles.items() if not name.startswith(prefixes)}
-        return TensorFiles(kept, self._files, self._device)
+        return TensorFiles(kept, self._files, self.device)
 
 
 @contextmanager

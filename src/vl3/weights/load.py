@@ -12,10 +12,10 @@ from vl3.config import ModelConfig, ProcessorConfig
 from vl3.errors import UserError
 from vl3.model import VideoLLaMA3
 from vl3.weights.adapter import ADAPTER_CONFIG, is_adapter, load_adapter, merged
-from vl3.weights.files import Tensors, locate, open_tensors
+from vl3.weights.files import Tensors, locate
 from vl3.weights.names import Layout, name_table, variant_of
 from vl3.weights.read_config import eos_token_ids, layout_of, model_config, processor_config, read_config_file
-from vl3.weights.tokenizer import load_tokenizer
+from vl3.weights.storage import TYPES, open_language, open_stored, read_storage, tokenizer_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,9 @@ def load_checkpoint(
         return _with_adapter(folder, dtype, device)
     data = read_config_file(folder)
     layout, config = layout_of(data, folder), model_config(data, folder)
-    tokenizer = load_tokenizer(folder)
+    storage = read_storage(data, folder)
+    language = open_language(storage)
+    tokenizer = tokenizer_of(folder, storage, language)
     _check_placeholders(config, folder)
     processor = processor_config(data, folder)
     if processor.patch_size != config.vision.patch_size:
@@ -57,7 +59,9 @@ def load_checkpoint(
         )
     with torch.device("meta"):
         model = VideoLLaMA3(config)
-    with open_tensors(folder, device) as tensors:
+    if dtype is None and storage.dtype is not None:
+        dtype = TYPES[storage.dtype]
+    with open_stored(folder, storage, language, model.state_dict(), device) as tensors:
         variant = variant_of(layout, tensors)
         fill(model, read_tensors(model, tensors, variant, dtype, str(folder)))
     return Checkpoint(
@@ -80,7 +84,9 @@ def load_processor(
         adapter = load_adapter(folder)
         return adapter.processor, *load_processor(adapter.base)[1:]
     data = read_config_file(folder)
-    return processor_config(data, folder), load_tokenizer(folder), model_config(data, folder)
+    storage = read_storage(data, folder)
+    tokenizer = tokenizer_of(folder, storage, open_language(storage))
+    return processor_config(data, folder), tokenizer, model_config(data, folder)
 
 
 def _with_adapter(folder: Path, dtype: torch.dtype | None, device: str) -> Checkpoint:

@@ -3,6 +3,8 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from vl3.weights.load import Checkpoint, load_checkpoint
 from vl3.weights.names import Layout, published_name
 from vl3.weights.tokenizer import token_id, with_special_tokens
 from vl3.weights.vocabulary import grown, padded_size
-from vl3.weights.write_config import PLACEHOLDERS, config_files
+from vl3.weights.write_config import PLACEHOLDERS, Json, config_files
 
 UNTRAINED = "UNTRAINED"
 """A file of this name in a checkpoint's folder says that its weights are random."""
@@ -30,11 +32,6 @@ def save_checkpoint(
 
     The folder appears once it is complete. UserError when it exists and is not empty, unless `overwrite`.
     """
-    target = Path(path)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
-        raise UserError(f"{target}: exists already; choose another place, or overwrite it (--overwrite)")
-    if overwrite and not _may_be_replaced(target):
-        raise UserError(f"{target}: is not overwritten, for it is no checkpoint (no config.json); choose another place")
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     tensors = {name: tensor.detach() for name, tensor in checkpoint.model.state_dict().items()}
     if layout != "vl3":
@@ -46,6 +43,19 @@ def save_checkpoint(
         config = replace(config, language=language, image_token_id=image, video_token_id=video)
     dtype = str(tensors["language.embed_tokens.weight"].dtype).removeprefix("torch.")
     files = config_files(config, checkpoint.processor, tokenizer, checkpoint.eos_token_ids, layout, dtype)
+    with new_folder(Path(path), overwrite) as folder:
+        _write_tensors(tensors, folder, layout, max_shard_bytes)
+        write_files(files, folder)
+        tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@contextmanager
+def new_folder(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder to write to, which becomes `target` once all is written. UserError when that must not be replaced."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
+        raise UserError(f"{target}: exists already; choose another place, or overwrite it (--overwrite)")
+    if overwrite and not _may_be_replaced(target):
+        raise UserError(f"{target}: is not overwritten, for it is no checkpoint (no config.json); choose another place")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -53,16 +63,19 @@ def save_checkpoint(
         raise UserError(f"{target}: cannot be written: {error.strerror}") from error
     try:
         staging.chmod(0o755)
-        _write_tensors(tensors, staging, layout, max_shard_bytes)
-        for name, content in files.items():
-            text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-            (staging / name).write_text(text, encoding="utf-8")
-        tokenizer.save(str(staging / "tokenizer.json"))
+        yield staging
         _put_in_place(staging, target)
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_files(files: Mapping[str, Json | str], folder: Path) -> None:
+    """Writes texts and JSON objects by their file names."""
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def convert(source: str | Path, destination: str | Path, layout: Layout, *, overwrite: bool = False) -> Checkpoint:
