@@ -18,6 +18,7 @@ _VERBS = {
     "assemble": "Build a model from a vision tower and a language model.",
     "data": "Check and show training data.",
     "train": "Train or fine-tune a model by a recipe.",
+    "eval": "Measure how good a model is.",
     "demo-model": "Make a tiny untrained model to try commands with.",
 }
 
