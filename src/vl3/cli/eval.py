@@ -85,6 +85,22 @@ def nano_command(folder: Path, **given: Any) -> None:
     _run(nano(folder), given)
 
 
+@command.command("photos")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("build/nano/real"))
+@run_options
+def photos_command(folder: Path, **given: Any) -> None:
+    """Ask hand-written questions about real photographs and clips, which `python -m recipes.nano.data.real FOLDER`
+    fetches. [default: build/nano/real]
+
+    \b
+    Examples:
+      vl3 eval photos --model nano -o runs/nano-photos --baseline no-picture
+    """
+    from vl3.eval.tasks.photos import photos
+
+    _run(photos(folder), given)
+
+
 @command.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 def report_command(runs: tuple[Path, ...]) -> None:
