@@ -104,12 +104,13 @@ def several(answer: str, truth: str) -> Score:
     return Score(float(bool(said) and sorted(said) == sorted(true)), said or None, {"f1": _f1(said, true)})
 
 
+_NUMBERING = re.compile(r"^\s*(?:first|second|third|next|finally|last|[-*•]|\d+[.)])\s+")
+
+
 def things(answer: str) -> list[str]:
     """The parts of an enumeration, normalised."""
-    parts = re.split(r"\s*(?:[,;\n]|->|→|\band\b|\bthen\b)\s*", tidy(answer))
-    bare = (
-        normalised(re.sub(r"^(?:first|second|third|next|finally|last|-|\*|\d+[.)])\s+", "", part)) for part in parts
-    )
+    parts = re.split(r"\s*(?:[,;\n]|->|→|\band\b|\bthen\b)\s*", answer.casefold())
+    bare = (normalised(_NUMBERING.sub("", part)) for part in parts)
     return [part for part in bare if part]
 
 
