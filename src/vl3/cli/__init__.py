@@ -19,6 +19,7 @@ _VERBS = {
     "compact": "Write a fine-tuned model small.",
     "data": "Check and show training data.",
     "train": "Train or fine-tune a model by a recipe.",
+    "eval": "Measure how good a model is.",
     "demo-model": "Make a tiny untrained model to try commands with.",
 }
 

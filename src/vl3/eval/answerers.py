@@ -1,0 +1,114 @@
+"""Who answers: the model, the model without the picture, or the most frequent answer.
+
+The two baselines say how much of a score the words of the questions alone are worth.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vl3.chat import Slot, media_of, render
+from vl3.errors import UserError
+from vl3.eval.answers import Reply
+from vl3.eval.task import Item
+from vl3.generate import Answer, Assistant, Options
+from vl3.media import Decoder, MediaInfo
+
+OnReply = Callable[[Item, Reply | UserError], None]
+Answerer = Callable[[Sequence[Item], OnReply], None]
+"""Answers all items, in any order, and tells each reply as soon as it is there."""
+
+
+def model_answerer(assistant: Assistant, batch_size: int, options: Options) -> Answerer:
+    """Asks the model. A question that fails (a missing file, say) does not stop the others."""
+
+    def answer(items: Sequence[Item], on_reply: OnReply) -> None:
+        def told(index: int, found: Answer | UserError) -> None:
+            item = items[index]
+            on_reply(item, found if isinstance(found, UserError) else _reply(item, found))
+
+        requests = [item.messages for item in items]
+        assistant.batch(requests, batch_size=batch_size, return_errors=True, on_answer=told, **options)
+
+    return answer
+
+
+def _reply(item: Item, found: Answer) -> Reply:
+    return Reply(
+        text=found.text,
+        prompt=prompt_text(item, found.frame_times_s),
+        visual_tokens=found.num_visual_tokens,
+        seconds=sum(found.timings_s.values()),
+        finish_reason=found.finish_reason,
+    )
+
+
+def prompt_text(item: Item, frame_times_s: Sequence[Sequence[float]]) -> str:
+    """The prompt as the model read it, `<image>` standing for the tokens of a picture or frame."""
+    kinds = [part.kind for part in media_of(item.messages)]
+    times = [None if kind == "image" else shown for kind, shown in zip(kinds, frame_times_s, strict=True)]
+    pieces = render(item.messages, times)
+    return "".join("<image>" if isinstance(piece, Slot) else piece.text for piece in pieces)
+
+
+class BlankDecoder(Decoder):
+    """Reads media as ever and hands out grey of the same size, number of frames and times.
+
+    So a model asked through it sees a prompt of the same form with nothing in it. It is a `Decoder` because that is
+    what an assistant reads media with.
+    """
+
+    def read(self, info: MediaInfo, size: tuple[int, int] | None = None) -> Any:
+        return np.full_like(super().read(info, size), 128)
+
+    def salvage(self, info: MediaInfo, size: tuple[int, int] | None = None) -> tuple[MediaInfo, Any]:
+        seen, frames = super().salvage(info, size)
+        return seen, np.full_like(frames, 128)
+
+
+def without_pictures(assistant: Assistant) -> Assistant:
+    """The same model behind a `BlankDecoder`."""
+    return Assistant(assistant.checkpoint, BlankDecoder(assistant.decoder.time_limit_s, assistant.decoder.limits))
+
+
+# ------------------------------------------------------------------------------------------ the most frequent answer
+
+SHARED_BY = 20
+"""Media among which a wording must occur before its own most frequent answer is taken from the questions asked."""
+
+
+def most_frequent(known: Sequence[Item], own: bool) -> Answerer:
+    """Says what is most often true of a question's kind and wording among `known`, else of its kind.
+
+    own: `known` are the very questions that are asked, for want of training data. The best constant answer is then
+    chosen with a look at the truth, which favours this baseline a little, never the model; a wording counts only where
+    it is shared by so many media that this is small. (To leave each question out of its own count is no cure: where
+    answers are evenly spread it always says the wrong one.)
+    """
+    by_kind: dict[str, list[Item]] = defaultdict(list)
+    by_wording: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    for item in known:
+        by_kind[item.kind].append(item)
+        by_wording[item.kind, item.question].append(item)
+    if own:
+        by_wording = {k: found for k, found in by_wording.items() if len({i.cluster for i in found}) >= SHARED_BY}
+    kinds = {kind: _mode(found) for kind, found in by_kind.items()}
+    wordings = {key: _mode(found) for key, found in by_wording.items()}
+
+    def answer(items: Sequence[Item], on_reply: OnReply) -> None:
+        for item in items:
+            said = wordings.get((item.kind, item.question), kinds.get(item.kind))
+            if said is None:
+                on_reply(item, UserError(f"no question of kind {item.kind} among the training data"))
+            else:
+                on_reply(item, Reply(said))
+
+    return answer
+
+
+def _mode(items: Sequence[Item]) -> str:
+    """The answer that is true most often; of equals the first in the alphabet. Accepted answers count each."""
+    counts = Counter(truth for item in items for truth in item.truths)
+    return min(counts, key=lambda truth: (-counts[truth], truth))

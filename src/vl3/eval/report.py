@@ -1,0 +1,117 @@
+"""Results as tables: one run for the terminal, several side by side in Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from vl3.config import read_json
+from vl3.errors import UserError
+from vl3.eval.answers import Log
+from vl3.eval.run import ALL, MODEL, Result, paired
+
+
+def terminal_table(result: Result) -> Table:
+    """Kinds down, the model and its baselines across."""
+    rows = result["rows"]
+    table = Table(title=f"{result['settings']['task']}: {result['settings']['model']}", title_justify="left")
+    table.add_column("kind")
+    table.add_column("n", justify="right")
+    for row in rows:
+        table.add_column(row, justify="right")
+    table.add_column("also", overflow="fold")
+    for kind, cell in rows[MODEL].items():
+        also = ", ".join(f"{name} {percent(value)}" for name, value in cell["also"].items())
+        name, *cells = (kind, str(cell["n"]), *(_score(rows[row][kind]) for row in rows), also)
+        table.add_row(name, *cells, style="bold" if kind == ALL else None, end_section=_before_all(rows[MODEL], kind))
+    return table
+
+
+def _before_all(kinds: dict[str, Any], kind: str) -> bool:
+    names = list(kinds)
+    return names.index(kind) == len(names) - 2
+
+
+def percent(value: float | None) -> str:
+    """One decimal is more than most intervals allow."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _score(cell: dict[str, Any]) -> str:
+    """`81.2 (74-88)`, and how many failed."""
+    spread = "" if cell["low"] is None else f" ({100 * cell['low']:.0f}-{100 * cell['high']:.0f})"
+    return percent(cell["mean"]) + spread + (f", {cell['failed']} failed" if cell.get("failed") else "")
+
+
+# ------------------------------------------------------------------------------------------------------ several runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read back."""
+
+    name: str
+    folder: Path
+    result: Result
+
+
+def read_run(folder: Path) -> Run:
+    """UserError when there is no finished run in it."""
+    if not (folder / "result.json").exists():
+        hint = "its run is not finished: call it again with the same settings" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: {hint}")
+    return Run(folder.resolve().name, folder, read_json(folder / "result.json"))
+
+
+def markdown(runs: Sequence[Run], seed: int = 0) -> str:
+    """A table for each task; where a task has two runs, also their paired comparison."""
+    tasks: dict[str, list[Run]] = {}
+    for run in runs:
+        tasks.setdefault(run.result["settings"]["task"], []).append(run)
+    parts = []
+    for task, found in tasks.items():
+        parts.append(f"## {task}\n\n{_side_by_side(found)}")
+        if len(found) == 2:
+            parts.append(comparison(found[0], found[1], seed))
+    return "\n\n".join(parts) + "\n"
+
+
+def _side_by_side(runs: Sequence[Run]) -> str:
+    columns = [(run, row) for run in runs for row in run.result["rows"]]
+    heads = [run.name if row == MODEL else f"{run.name}: {row}" for run, row in columns]
+    kinds = list(dict.fromkeys(kind for run, row in columns for kind in run.result["rows"][row] if kind != ALL))
+    lines = [("kind", "n", *heads)]
+    for kind in (*kinds, ALL):
+        cells = [run.result["rows"][row].get(kind) for run, row in columns]
+        sizes = sorted({cell["n"] for cell in cells if cell is not None})
+        lines.append((kind, " / ".join(map(str, sizes)), *("" if cell is None else _score(cell) for cell in cells)))
+    return markdown_table(lines)
+
+
+def comparison(first: Run, second: Run, seed: int = 0) -> str:
+    """The second run against the first, on the questions that both answered."""
+    logs = [Log(run.folder / "answers" / f"{MODEL}.jsonl").records for run in (first, second)]
+    ids = [id_ for id_ in logs[0] if id_ in logs[1]]
+    differences = paired([logs[1][id_] for id_ in ids], [logs[0][id_] for id_ in ids], seed)
+    if not differences:
+        return f"{second.name} and {first.name} have no question in common."
+    lines = [("kind", "n", "difference", "95 % interval")]
+    for kind, cell in differences.items():
+        spread = "-" if cell["low"] is None else f"{_signed(cell['low'])} to {_signed(cell['high'])}"
+        lines.append((kind, str(cell["n"]), _signed(cell["mean"]), spread))
+    return f"{second.name} minus {first.name}, question by question:\n\n{markdown_table(lines)}"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def markdown_table(lines: Sequence[Sequence[str]]) -> str:
+    """The first line is the head; all columns but the first are figures."""
+    head, *rest = lines
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (head, rule, *rest)
+    )

@@ -1,0 +1,97 @@
+"""What a task is: questions with known answers, and how an answer is scored.
+
+A benchmark is one file with one function that loads its annotations, words the prompts and returns a `Task`.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vl3.chat import Message, media_of, parts_of
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question."""
+
+    id: str
+    """Unique in its task and the same in every run."""
+    kind: str
+    """What it asks for: decides how it is scored."""
+    messages: Sequence[Message]
+    """What the model is asked, in the forms that `vl3.chat` takes; media are named by absolute paths."""
+    truth: str | list[str]
+    """The true answer, or all that are accepted."""
+    cluster: str
+    """The medium it is about. Questions about one medium are not independent: intervals resample whole media."""
+    label: str = ""
+    """What reports call its kind, where that is finer than `kind`."""
+
+    @property
+    def question(self) -> str:
+        """The words of the last turn."""
+        return "\n".join(part for part in parts_of(self.messages[-1]) if isinstance(part, str))
+
+    @property
+    def reported_as(self) -> str:
+        """The row of a report that it counts in."""
+        return self.label or self.kind
+
+    @property
+    def truths(self) -> list[str]:
+        """All accepted answers."""
+        return [self.truth] if isinstance(self.truth, str) else list(self.truth)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good an answer is."""
+
+    score: float
+    """0 to 1."""
+    parsed: Any
+    """What was understood of the answer, as plain data; None if nothing was."""
+    also: dict[str, float] = field(default_factory=dict)
+    """Other measures of the same answer, each 0 to 1."""
+
+    def __post_init__(self) -> None:
+        assert all(0 <= value <= 1 for value in (self.score, *self.also.values())), self
+
+
+@dataclass(frozen=True)
+class Task:
+    """Questions and their scorer."""
+
+    name: str
+    items: Sequence[Item]
+    score: Callable[[Item, str], Score]
+    """Scores a raw answer."""
+    notes: Sequence[str] = ()
+    """What a reader of the result must know, such as what was left out."""
+
+    def __post_init__(self) -> None:
+        ids = [item.id for item in self.items]
+        assert len(set(ids)) == len(ids), "item ids must be unique"
+
+    def limited(self, limit: int | None, seed: int) -> "Task":
+        """At most `limit` questions of each reported kind, drawn by `seed`; the order of the rest stays."""
+        if limit is None:
+            return self
+        chosen: set[str] = set()
+        for label in sorted({item.reported_as for item in self.items}):
+            ids = [item.id for item in self.items if item.reported_as == label]
+            chosen.update(random.Random(f"{seed} {label}").sample(ids, min(limit, len(ids))))
+        return Task(self.name, [item for item in self.items if item.id in chosen], self.score, self.notes)
+
+    def digest(self) -> str:
+        """A fingerprint of all questions and truths: two runs of one digest were asked the same."""
+        content = [[i.id, i.kind, i.reported_as, i.messages, i.truth, i.cluster] for i in self.items]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()[:16]
+
+
+def cluster_of(messages: Sequence[Message], otherwise: str) -> str:
+    """The media of a conversation as one name; `otherwise` if it has none."""
+    return " ".join(str(part.source) for part in media_of(messages)) or otherwise

@@ -1,0 +1,73 @@
+"""Annotations of training data's form as questions: `vl3 eval jsonl FILE...` and `vl3 eval nano FOLDER`.
+
+A sample whose questions are `independent` gives one question for each; any other is asked its last question with what
+was said before. `kinds` names what each question asks for; without it a truth is compared word for word.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vl3.chat import Message, parts_of
+from vl3.data.schema import independent_turns, parse
+from vl3.errors import UserError
+from vl3.eval.scorers import score
+from vl3.eval.task import Item, Task, cluster_of
+
+PLAIN = "exact"
+"""The kind of a question that names none."""
+
+
+def jsonl(files: Sequence[Path], name: str = "jsonl") -> Task:
+    """All questions of .jsonl files. UserError naming the line for one that cannot be used."""
+    if len({file.stem for file in files}) < len(files):
+        raise UserError("two files of one name: questions are told apart by it; rename one")
+    items: list[Item] = []
+    streams = 0
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file}: no such file")
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            found = _questions(line, file, number)
+            items += found
+            streams += not found
+    notes = [f"{streams} stream samples are left out: when to speak is not evaluated yet"] if streams else []
+    return Task(name, items, score, notes)
+
+
+def nano(folder: Path) -> Task:
+    """All .jsonl files of a folder. A picture's name is reported by file: `name_photo` for photo.jsonl."""
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise UserError(f"{folder}: no .jsonl files of held-out samples in it")
+    return jsonl(files, "nano")
+
+
+def _questions(line: str, file: Path, number: int) -> list[Item]:
+    """The questions of one line; none for a stream."""
+    where = f"{file}:{number}"
+    try:
+        data: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not valid JSON: {error}") from error
+    sample = parse(data, where, file.parent.absolute())
+    if sample.kind == "stream":
+        return []
+    asked = independent_turns(sample.messages) if sample.independent else [sample.messages]
+    kinds = data.get("kinds") or [PLAIN] * len(asked)
+    if len(kinds) != len(asked) or not all(isinstance(kind, str) for kind in kinds):
+        raise UserError(f"{where}: {len(asked)} questions, but `kinds` names {len(kinds)}")
+    items = []
+    for place, (kind, messages) in enumerate(zip(kinds, asked, strict=True)):
+        *before, last = messages
+        if last["role"] != "assistant":
+            raise UserError(f"{where}: a sample ends with the true answer")
+        label = f"name_{file.stem}" if kind == "name" else kind
+        id_ = f"{file.stem}:{number}.{place + 1}"
+        items.append(Item(id_, kind, before, _words(last), cluster_of(before, f"{file.stem}:{number}"), label))
+    return items
+
+
+def _words(message: Message) -> str:
+    return "".join(part for part in parts_of(message) if isinstance(part, str))

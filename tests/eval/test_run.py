@@ -1,0 +1,219 @@
+"""Runs: resumed, repeated, batched, with failures and baselines, on the tiny model."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recipes.nano.data.sample import Clip, Question, Sample, Writer
+from tests.tiny import tiny_checkpoint
+from vl3.errors import UserError
+from vl3.eval import Item, RunConfig, Task, evaluate
+from vl3.eval.answerers import BlankDecoder, most_frequent, without_pictures
+from vl3.eval.answers import Log, Reply
+from vl3.eval.report import comparison, markdown, read_run
+from vl3.eval.run import Progress
+from vl3.eval.scorers import score
+from vl3.eval.tasks.annotations import jsonl, nano
+from vl3.generate import Assistant
+from vl3.media import Decoder, FetchLimits
+
+COLOURS = ("red", "green", "blue", "red")
+
+
+@pytest.fixture(scope="module")
+def assistant() -> Iterator[Assistant]:
+    assistant = Assistant(tiny_checkpoint(), Decoder(60, FetchLimits()))
+    yield assistant
+    assistant.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Held-out data as nano's renderers write them: pictures, a clip and a stream."""
+    pictures = Writer(tmp_path / "data", "scenes")
+    lines = []
+    for index, colour in enumerate(COLOURS):
+        questions = [Question("colour", "Which colour?", f"{colour}."), Question("name", "What is it?", "A square.")]
+        lines.append(pictures.line(index, Sample(questions, [Image.new("RGB", (40, 40), colour)])))
+    (tmp_path / "data/scenes.jsonl").write_text("\n".join(lines))
+    clips = Writer(tmp_path / "data", "clips")
+    clip = Clip(np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), dtype=np.uint8))
+    lines = [clips.line(0, Sample([Question("when", "When?", "from 0.0 to 1.0 seconds")], clip=clip))]
+    lines.append(clips.line(1, Sample([], clip=clip, stream=[(0, "user", "Say when."), (1, "assistant", "Now.")])))
+    (tmp_path / "data/clips.jsonl").write_text("\n".join(lines))
+    return tmp_path / "data"
+
+
+def config(out: Path, **changes: Any) -> RunConfig:
+    return replace(RunConfig(out=out, model="tiny", options={"max_new_tokens": 6}), **changes)
+
+
+def test_the_questions_of_nanos_data(folder: Path) -> None:
+    task = nano(folder)
+    assert [(item.id, item.reported_as, item.truth) for item in task.items[:3]] == [
+        ("clips:1.1", "when", "from 0.0 to 1.0 seconds"),
+        ("scenes:1.1", "colour", "red."),
+        ("scenes:1.2", "name_scenes", "A square."),
+    ]
+    assert task.items[1].cluster == task.items[2].cluster != task.items[3].cluster
+    assert [item.question for item in task.items[1:3]] == ["Which colour?", "What is it?"]
+    assert all(len(item.messages) == 1 for item in task.items)
+    assert len(task.items) == 9 and "1 stream" in task.notes[0]
+
+
+def test_a_run_and_its_log(assistant: Assistant, folder: Path, tmp_path: Path) -> None:
+    result = evaluate(nano(folder), assistant, config(tmp_path / "run"))
+    row = result["rows"]["model"]
+    assert {kind: cell["n"] for kind, cell in row.items()} == {"colour": 4, "name_scenes": 4, "when": 1, "all": 9}
+    assert json.loads((tmp_path / "run/result.json").read_text()) == result
+    log = Log(tmp_path / "run/answers/model.jsonl").records
+    first = log["clips:1.1"]
+    assert first.prompt == (
+        "<|im_start|>user\nTime 0.0s:<image>,Time 1.0s:<image>\nWhen?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert log["scenes:1.1"].visual_tokens > 0
+    messages = nano(folder).items[1].messages
+    assert log["scenes:1.1"].answer == assistant.chat(messages, max_new_tokens=6).text
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_killed_and_resumed_in_any_batches_the_result_is_the_same(
+    assistant: Assistant, folder: Path, tmp_path: Path
+) -> None:
+    task = nano(folder)
+    baselines = ("no-picture", "most-frequent")
+    evaluate(task, assistant, config(tmp_path / "whole", baselines=baselines, batch_size=1))
+    told: list[str] = []
+
+    def advance() -> None:
+        told.append("")
+        if len(told) in (2, 5, 12):
+            raise KilledError
+
+    for batch_size in (3, 2, 8):
+        with pytest.raises(KilledError):
+            evaluate(
+                task,
+                assistant,
+                config(tmp_path / "parts", baselines=baselines, batch_size=batch_size),
+                progress=Progress(advance=advance),
+            )
+        with (tmp_path / "parts/answers/model.jsonl").open("a") as log:
+            log.write('{"id": "clips:1.1", "ki')
+    done = len(told)
+    evaluate(task, assistant, config(tmp_path / "parts", baselines=baselines), progress=Progress(advance=advance))
+    assert done == 12 and len(told) == 9 + 9 + 9, "no question is asked twice"
+    assert (tmp_path / "whole/result.json").read_bytes() == (tmp_path / "parts/result.json").read_bytes()
+    before = (tmp_path / "whole/answers/model.jsonl").read_bytes()
+    evaluate(task, assistant, config(tmp_path / "whole", baselines=baselines))
+    assert (tmp_path / "whole/answers/model.jsonl").read_bytes() == before
+
+
+def test_a_run_of_other_settings_is_refused(assistant: Assistant, folder: Path, tmp_path: Path) -> None:
+    evaluate(nano(folder), assistant, config(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"other settings \(options\)"):
+        evaluate(nano(folder), assistant, config(tmp_path / "run", options={"max_new_tokens": 7}))
+    with pytest.raises(UserError, match="questions_digest"):
+        evaluate(jsonl([folder / "scenes.jsonl"], "nano"), assistant, config(tmp_path / "run"))
+    evaluate(nano(folder), assistant, config(tmp_path / "run", batch_size=2, baselines=("most-frequent",)))
+
+
+def test_a_failure_is_named_and_asked_again(assistant: Assistant, folder: Path, tmp_path: Path) -> None:
+    picture = folder / "media/scenes/000001.jpg"
+    content = picture.read_bytes()
+    picture.unlink()
+    result = evaluate(nano(folder), assistant, config(tmp_path / "run"))
+    assert [failure["id"] for failure in result["failed"]] == ["scenes:2.1", "scenes:2.2"]
+    assert "000001.jpg" in result["failed"][0]["error"]
+    assert result["rows"]["model"]["colour"]["n"] == 3 and result["rows"]["model"]["colour"]["failed"] == 1
+    picture.write_bytes(content)
+    result = evaluate(nano(folder), assistant, config(tmp_path / "run"))
+    assert result["failed"] == [] and result["rows"]["model"]["all"]["n"] == 9
+
+
+def test_a_limit_draws_questions_of_each_kind_by_the_seed(folder: Path) -> None:
+    task = nano(folder)
+    few = task.limited(2, 0)
+    assert [item.kind for item in few.items].count("colour") == 2 and len(few.items) == 5
+    assert few.digest() == task.limited(2, 0).digest()
+    assert len({tuple(item.id for item in task.limited(2, seed).items) for seed in range(8)}) > 1
+
+
+def test_without_pictures_only_their_content_is_lost(assistant: Assistant, folder: Path) -> None:
+    items = nano(folder).items
+    blank = without_pictures(assistant)
+    shown, hidden = (a.chat(items[0].messages, max_new_tokens=1, prune="off") for a in (assistant, blank))
+    assert shown.num_visual_tokens == hidden.num_visual_tokens and shown.frame_times_s == hidden.frame_times_s
+    answers = {blank.chat(item.messages, max_new_tokens=6).text for item in items if item.kind == "colour"}
+    assert len(answers) == 1, "red, green and blue look alike"
+    assert len({assistant.chat(item.messages, max_new_tokens=6).text for item in items if item.kind == "colour"}) == 3
+    assert isinstance(blank.decoder, BlankDecoder)
+    blank.close()
+
+
+def asked(kind: str, question: str, truth: str, cluster: str) -> Item:
+    return Item(f"{cluster} {question}", kind, [{"role": "user", "content": question}], truth, cluster)
+
+
+def said(known: list[Item], items: list[Item], own: bool) -> list[str]:
+    replies: list[str] = []
+
+    def told(_item: Item, reply: Reply | UserError) -> None:
+        replies.append(str(reply) if isinstance(reply, UserError) else reply.text)
+
+    most_frequent(known, own)(items, told)
+    return replies
+
+
+def test_the_most_frequent_answer_of_training_data() -> None:
+    known = [asked("colour", "Roof?", truth, str(i)) for i, truth in enumerate(("red", "red", "blue"))]
+    known += [asked("colour", "Sky?", "blue", str(i)) for i in range(3)]
+    items = [asked("colour", q, "?", "x") for q in ("Roof?", "Sky?", "Door?")] + [asked("count", "Dogs?", "2", "x")]
+    answers = said(known, items, own=False)
+    assert answers[:3] == ["red", "blue", "blue"] and "no question of kind count" in answers[3]
+
+
+def test_the_most_frequent_answer_of_the_questions_themselves() -> None:
+    rare = [asked("colour", f"Number {i}?", f"colour {i % 3 or 'most'}", str(i)) for i in range(19)]
+    often = [asked("colour", "Sky?", "blue", f"sky {i}") for i in range(20)]
+    assert said(rare + often, [rare[1], often[0]], own=True) == ["blue", "blue"]
+    assert set(said(rare, rare, own=True)) == {"colour most"}, "a wording asked once does not give its answer away"
+
+
+def test_a_report_and_a_paired_comparison(assistant: Assistant, tmp_path: Path) -> None:
+    items = [asked("colour", f"Is {i} even?", "yes", str(i)) for i in range(12)]
+    for name, wrong in (("first", {0, 1, 2, 3}), ("second", {0})):
+
+        def judge(item: Item, answer: str, wrong: set[int] = wrong) -> Any:
+            return score(item, "no" if int(item.cluster) in wrong else "yes") if answer is not None else None
+
+        evaluate(Task("even", items, judge), assistant, config(tmp_path / name, options={"max_new_tokens": 1}))
+    runs = [read_run(tmp_path / name) for name in ("first", "second")]
+    table = markdown(runs)
+    assert "| kind | n | first | second |" in table and "| colour | 12 | 66.7 (" in table
+    compared = comparison(*runs)
+    assert "second minus first" in compared and "| colour | 12 | +25.0 |" in compared
+    with pytest.raises(UserError, match="no such folder"):
+        read_run(tmp_path / "none")
+
+
+def test_annotations_that_cannot_be_asked(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"conversations": [{"from": "human", "value": "Hi?"}, {"from": "gpt", "value": "Yes"}]}\nnonsense')
+    with pytest.raises(UserError, match=r"bad\.jsonl:2: not valid JSON"):
+        jsonl([bad])
+    line = {"conversations": [{"from": "human", "value": "Hi?"}, {"from": "gpt", "value": "Yes"}], "kinds": ["a", "b"]}
+    bad.write_text(json.dumps(line))
+    with pytest.raises(UserError, match="1 questions, but `kinds` names 2"):
+        jsonl([bad])
+    with pytest.raises(UserError, match="no such file"):
+        jsonl([tmp_path / "none.jsonl"])
