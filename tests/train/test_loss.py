@@ -15,10 +15,11 @@ def test_loss_and_gradients_are_those_of_torch(chunk: int) -> None:
     torch.manual_seed(0)
     hidden, head = torch.randn(7, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
     targets = torch.randint(0, 50, (7,))
-    total, per_token = cross_entropy(hidden, head, targets, chunk)
+    total, per_token, likeliest = cross_entropy(hidden, head, targets, chunk)
     (total * 0.3).backward()
     h, w = hidden.detach().requires_grad_(), head.detach().requires_grad_()
     expected = F.cross_entropy(F.linear(h, w), targets, reduction="none")
+    assert torch.equal(likeliest, F.linear(h, w).argmax(dim=1) == targets)
     (expected.sum() * 0.3).backward()
     torch.testing.assert_close(per_token, expected.detach())
     torch.testing.assert_close(hidden.grad, h.grad)
@@ -27,7 +28,7 @@ def test_loss_and_gradients_are_those_of_torch(chunk: int) -> None:
 
 def test_no_supervised_token_gives_zero_gradients() -> None:
     hidden, head = torch.randn(4, 8, requires_grad=True), torch.randn(9, 8, requires_grad=True)
-    total, per_token = cross_entropy(hidden[:0], head, torch.zeros(0, dtype=torch.long))
+    total, per_token, _ = cross_entropy(hidden[:0], head, torch.zeros(0, dtype=torch.long))
     total.backward()
     assert float(total.detach()) == 0 and per_token.shape == (0,)
     assert hidden.grad is not None and not hidden.grad.any()

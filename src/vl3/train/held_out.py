@@ -14,25 +14,42 @@ from vl3.model.videollama3 import splice
 from vl3.train.batches import blank_pack, to_device
 from vl3.train.config import HeldOutConfig
 from vl3.train.distributed import World, gather_objects, sum_over_ranks
-from vl3.train.loss import IGNORE
-from vl3.train.objective import Objective
+from vl3.train.loss import IGNORE, next_token_targets
+from vl3.train.objective import Objective, Terms
 from vl3.weights import Checkpoint
 
 
 @torch.no_grad()
-def held_out_loss(objective: Objective, packs: Sequence[Pack], world: World, half: bool) -> float:
-    """Mean loss of all supervised tokens (or, where answers are not trained on, aligned ones) of all ranks' packs."""
+def figures(objective: Objective, packs: Sequence[Pack], world: World, half: bool) -> dict[str, float]:
+    """Means over all ranks' packs: "held_out_loss" of supervised tokens (of aligned ones, where answers are not trained
+    on); "held_out_exact", the share of answers that the model would give to the letter; "held_out_named", the share of
+    things that alignment names rightly.
+    """
     most = max(gather_objects(len(packs), world))
-    total, count = 0.0, 0.0
+    sums = torch.zeros(6, dtype=torch.float64)
     for pack in [*packs, *[blank_pack()] * (most - len(packs))]:
         with torch.autocast(world.device.type, torch.bfloat16, enabled=half):
-            terms = objective(to_device(pack, world.device))
+            terms: Terms = objective(to_device(pack, world.device))
         if objective.answers:
-            total, count = total + float(terms.answers), count + terms.per_token.shape[0]
+            loss, count = float(terms.answers), float(len(terms.per_token))
         else:
-            total, count = total + float(terms.alignment), count + objective.align_weight(pack)
-    total, count = sum_over_ranks([total, count], world)
-    return total / max(count, 1)
+            loss, count = float(terms.alignment), objective.align_weight(pack)
+        sums += torch.tensor([loss, count, *_exact(pack, terms.likeliest.cpu()), *terms.named.tolist()])
+    loss, count, exact, answers, named, things = sum_over_ranks(sums.tolist(), world)
+    result = {"held_out_loss": loss / max(count, 1)}
+    result |= {"held_out_exact": exact / answers} if answers else {}
+    return result | ({"held_out_named": named / things} if things else {})
+
+
+def _exact(pack: Pack, likeliest: Tensor) -> tuple[int, int]:
+    """(answers all of whose tokens are the likeliest ones, answers): with greedy decoding, those that are right."""
+    places = (next_token_targets(pack.labels, pack.lengths) != IGNORE).nonzero()[:, 0]
+    if not len(places):
+        return 0, 0
+    begins = torch.cat([torch.ones(1, dtype=torch.bool), places.diff() > 1])
+    answer_of = begins.cumsum(0) - 1
+    wrong = torch.zeros(int(begins.sum())).index_add_(0, answer_of, (~likeliest).float())
+    return int((wrong == 0).sum()), len(wrong)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +139,9 @@ class HeldOut:
         self.tokenizer, self.stop = start.tokenizer, set(start.eos_token_ids)
 
     def measure(self, objective: Objective, half: bool) -> dict[str, object]:
-        """{"held_out_loss": mean, "answers": [{"source", "truth", "answer"}]}; the model is left in training mode."""
+        """`figures` with "answers": [{"source", "truth", "answer"}]; the model is left in training mode."""
         objective.eval()
-        loss = held_out_loss(objective, self.packs, self.world, half)
+        result = figures(objective, self.packs, self.world, half)
         spoken = []
         for question in self.questions:
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=half):
@@ -133,4 +150,4 @@ class HeldOut:
             texts = {"truth": self.tokenizer.decode(truth), "answer": self.tokenizer.decode(ids)}
             spoken.append({"source": question.source, **texts})
         objective.train()
-        return {"held_out_loss": loss, "answers": spoken}
+        return {**result, "answers": spoken}

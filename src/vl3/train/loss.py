@@ -29,7 +29,7 @@ def next_token_targets(labels: Tensor, lengths: list[int]) -> Tensor:
 
 
 def cross_entropy(hidden_nD: Tensor, head_VD: Tensor, targets: Tensor, chunk: int | None = None) -> Any:
-    """(sum of the losses, float32 and differentiable; the losses, float32 [n], not differentiable).
+    """(sum of the losses, float32 and differentiable; the losses, float32 [n]; whether each token is the likeliest).
 
     hidden_nD: hidden states at the supervised positions; targets: int64 [n], their tokens. `chunk`: how many
     positions' logits exist at a time. Products are in autocast's dtype where it is on, softmax and sums in float32.
@@ -46,17 +46,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden_nD: Tensor, head: Tensor, targets: Tensor, chunk: int, dtype: torch.dtype, grad: bool
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         head_VD = head.to(dtype)
         grad_hidden = torch.zeros_like(hidden_nD) if grad and ctx.needs_input_grad[0] else None
         grad_head = torch.zeros_like(head_VD, dtype=torch.float32) if grad and ctx.needs_input_grad[1] else None
         losses = [hidden_nD.new_empty(0, dtype=torch.float32)]
+        hits = [targets.new_empty(0, dtype=torch.bool)]
         with torch.autocast(hidden_nD.device.type, enabled=False):
             for start in range(0, hidden_nD.shape[0], chunk):
                 rows = slice(start, start + chunk)
                 h_cD = hidden_nD[rows].to(head_VD.dtype)
-                loss, probabilities_cV = _softmax_loss(F.linear(h_cD, head_VD).float(), targets[rows])
+                loss, hit, probabilities_cV = _softmax_loss(F.linear(h_cD, head_VD).float(), targets[rows])
                 losses.append(loss)
+                hits.append(hit)
                 slope_cV = _slope(probabilities_cV, targets[rows]).to(head_VD.dtype)
                 if grad_hidden is not None:
                     grad_hidden[rows] = (slope_cV @ head_VD).to(grad_hidden.dtype)
@@ -65,9 +67,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 elif grad_head is not None:
                     grad_head += slope_cV.T @ h_cD
         ctx.save_for_backward(grad_hidden, None if grad_head is None else grad_head.to(head.dtype))
-        per_token = torch.cat(losses)
-        ctx.mark_non_differentiable(per_token)
-        return per_token.sum(), per_token
+        per_token, likeliest = torch.cat(losses), torch.cat(hits)
+        ctx.mark_non_differentiable(per_token, likeliest)
+        return per_token.sum(), per_token, likeliest
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Any:
@@ -77,13 +79,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return grad_hidden, grad_head, None, None, None, None
 
 
-def _softmax_loss(logits_cV: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses [c] and probabilities [c, V]; the latter take the place of the logits."""
+def _softmax_loss(logits_cV: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses [c], hits [c] and probabilities [c, V]; the latter take the place of the logits."""
     largest = logits_cV.amax(dim=-1, keepdim=True)
     logits_cV.sub_(largest)
     of_target = logits_cV.gather(1, targets[:, None])
     sums = logits_cV.exp_().sum(dim=-1, keepdim=True)
-    return (sums.log() - of_target)[:, 0], logits_cV.div_(sums)
+    return (sums.log() - of_target)[:, 0], of_target[:, 0] == 0, logits_cV.div_(sums)
 
 
 def _slope(probabilities_cV: Tensor, targets: Tensor) -> Tensor:

@@ -27,6 +27,8 @@ class Terms(NamedTuple):
     """Of supervised tokens."""
     per_token: Tensor
     """float32 [n]: the same one by one, n the supervised tokens in their order, without gradients."""
+    likeliest: Tensor
+    """bool [n]: whether the model would say the very token."""
     alignment: Tensor
     """Of visual tokens against words, weighted."""
     named: Tensor
@@ -62,9 +64,10 @@ class Objective(nn.Module):
         elif self.always_look:
             x_TD = x_TD + 0 * self.model.see([self._dummy(x_TD.device)]).sum()
         answers, per_token = x_TD.new_zeros((), dtype=torch.float32), x_TD.new_zeros(0, dtype=torch.float32)
+        likeliest = per_token.bool()
         if self.answers:
-            answers, per_token = self._answers(x_TD, pack)
-        return Terms(answers, per_token, alignment, named)
+            answers, per_token, likeliest = self._answers(x_TD, pack)
+        return Terms(answers, per_token, likeliest, alignment, named)
 
     @property
     def answers(self) -> bool:
@@ -75,7 +78,7 @@ class Objective(nn.Module):
         """What the alignment loss of a pack counts for."""
         return 0.0 if self.align is None else align_weight(pack, self.align.config)
 
-    def _answers(self, x_TD: Tensor, pack: Pack) -> tuple[Tensor, Tensor]:
+    def _answers(self, x_TD: Tensor, pack: Pack) -> tuple[Tensor, Tensor, Tensor]:
         language = self.model.language
         hidden_TD = language(x_TD, pack.lengths, branches=pack.branches)
         targets = next_token_targets(pack.labels, pack.lengths)

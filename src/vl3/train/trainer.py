@@ -178,7 +178,9 @@ class Run:
             record["scores"] = self.evaluate(replace(self.start, model=self.start.model.eval()))
             self.objective.train()
         log.write(record)
-        log.say(f"step {self.step}: held-out loss {record['held_out_loss']:.4f}")
+        shares = {"right to the letter": "held_out_exact", "things named": "held_out_named"}
+        said = [f"{record[key]:.1%} {what}" for what, key in shares.items() if key in record]
+        log.say("  ".join([f"step {self.step}: held-out loss {record['held_out_loss']:.4f}", *said]))
         for spoken in record["answers"]:
             log.say(f"  {spoken['source']}: {spoken['answer']!r} (true: {spoken['truth']!r})")
 
