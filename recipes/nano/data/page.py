@@ -130,8 +130,8 @@ def weather(rng: random.Random, image: Image.Image, strength: float = 1.0) -> Im
 
 def _shade(rng: random.Random, image: Image.Image) -> Image.Image:
     """Light that falls off towards one side."""
-    across = np.linspace(rng.uniform(0.7, 1), rng.uniform(0.7, 1), image.width, dtype=np.float32)
-    down = np.linspace(rng.uniform(0.8, 1), 1, image.height, dtype=np.float32)
+    across = np.linspace(rng.uniform(0.8, 1), rng.uniform(0.8, 1), image.width, dtype=np.float32)
+    down = np.linspace(rng.uniform(0.9, 1), 1, image.height, dtype=np.float32)
     light = (down[:, None] * across)[..., None]
     return Image.fromarray((np.asarray(image, np.float32) * light).astype(np.uint8))
 
