@@ -36,13 +36,13 @@ class Align(nn.Module):
         """embedding_VD: the language model's word embeddings, which are copied."""
         super().__init__()
         self.config, self._tokenizer = config, tokenizer
-        words_VD = embedding_VD.detach().float()
-        self._mean_D = words_VD.mean(dim=0)
-        self._words_VD = words_VD - self._mean_D
+        self._words_VD = embedding_VD.detach().float()
         self._texts = {text: row for row, text in enumerate(read_texts(config.texts))}
-        known_LD = torch.stack([self._direction(text) for text in self._texts])
-        self._size = float(self._words_VD.norm(dim=1).mean())
-        self._known_LD = F.normalize(known_LD, dim=1)
+        known_LD = torch.stack([self._meaning(text) for text in self._texts])
+        # what all texts have in common tells none from another: directions are from their mean
+        self._mean_D = known_LD.mean(dim=0)
+        self._size = float((known_LD - self._mean_D).norm(dim=1).mean())
+        self._known_LD = F.normalize(known_LD - self._mean_D, dim=1)
         self.background = nn.Parameter(torch.zeros(1, embedding_VD.shape[1]))
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         nn.init.normal_(self.background, std=0.05)
@@ -86,7 +86,10 @@ class Align(nn.Module):
         return torch.stack([self._direction(t) for t in texts]) if texts else torch.empty(0, width)
 
     def _direction(self, text: str) -> Tensor:
-        """A text's tokens, the earlier ones counting more. [D], any size."""
+        return self._meaning(text) - self._mean_D
+
+    def _meaning(self, text: str) -> Tensor:
+        """The mean embedding of a text's tokens, the earlier ones counting more. [D]."""
         ids = self._tokenizer.encode(" " + text, add_special_tokens=False).ids
         weights = LATER_TOKEN ** torch.arange(len(ids), dtype=torch.float32)
         return (self._words_VD[ids] * weights[:, None]).sum(dim=0) / weights.sum()

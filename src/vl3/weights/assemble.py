@@ -65,12 +65,16 @@ def assemble(
     projector, and a new encoder, are initialised from `seed`.
     """
     decoder, decoder_config, words = _language_model(language, dtype)
-    if new_encoder is None:
-        encoder, encoder_config = _vision_tower(locate(vision), dtype)
-        processor = ProcessorConfig(patch_size=encoder_config.patch_size)
-    else:
-        encoder = _new_encoder(str(vision), new_encoder, Words(words, decoder.embed_tokens.weight.detach()), seed)
-        encoder_config, processor = encoder.config, stem_processor()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if new_encoder is None:
+            encoder, encoder_config = _vision_tower(locate(vision), dtype)
+            projector = Projector(encoder_config.hidden_size, decoder_config.hidden_size)
+            processor = ProcessorConfig(patch_size=encoder_config.patch_size)
+        else:
+            known = Words(words, decoder.embed_tokens.weight.detach())
+            encoder, projector = _new_encoder(str(vision), new_encoder, known)
+            encoder_config, processor = encoder.config, stem_processor()
     dtype = dtype or decoder.embed_tokens.weight.dtype
     tokenizer = with_special_tokens(words, SPECIAL_TOKENS)
     rows = padded_size(decoder_config.vocab_size, tokenizer)
@@ -79,9 +83,6 @@ def assemble(
     config = ModelConfig(
         vision=encoder_config, language=decoder_config, image_token_id=placeholder, video_token_id=placeholder
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        projector = Projector(encoder_config.hidden_size, decoder_config.hidden_size)
     with torch.device("meta"):
         model = VideoLLaMA3(config)
     parts = {"vision": encoder, "projector": projector, "language": decoder}
@@ -102,16 +103,14 @@ def assemble(
     return checkpoint
 
 
-def _new_encoder(vision: str, wanted: NewEncoder, words: Words, seed: int) -> VisionEncoder:
+def _new_encoder(vision: str, wanted: NewEncoder, words: Words) -> tuple[VisionEncoder, Projector]:
     package = vision.removeprefix(PREFIX)
     path = file_of(package, ".pth") if vision.startswith(PREFIX) else Path(vision).expanduser()
     try:
         names = Path(wanted.class_names).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{wanted.class_names}: the class names cannot be read: {error}") from error
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
-        return stem_encoder(path, wanted.width, wanted.layers, names, words)
+    return stem_encoder(path, wanted.width, wanted.layers, names, words)
 
 
 def _vision_tower(folder: Path, dtype: torch.dtype | None) -> tuple[VisionEncoder, VisionConfig]:

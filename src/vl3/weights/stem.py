@@ -11,11 +11,15 @@ from torch import Tensor
 
 from vl3.config import ProcessorConfig, StemConfig, VisionConfig
 from vl3.errors import UserError
+from vl3.model.projector import Projector
 from vl3.model.stem import PATCH
 from vl3.model.vision import VisionEncoder
 
 IMAGE_MEAN, IMAGE_STD = 127 / 255, 128 / 255
 """EfficientNet-Lite takes (x - 127) / 128."""
+
+QUIET = 0.2
+"""Size of a new part's weights, against torch's own, where it adds to what is there."""
 
 _EPSILON = 1e-3  # of the published batch norms
 
@@ -60,11 +64,14 @@ def read_trunk(file: Mapping[str, Tensor], config: StemConfig) -> dict[str, Tens
     return trunk
 
 
-def stem_encoder(path: Path, width: int, layers: int, names: Sequence[str], words: "Words") -> VisionEncoder:
-    """A new transformer on the stem in a .pth file. Draws from torch's random state.
+def stem_encoder(
+    path: Path, width: int, layers: int, names: Sequence[str], words: "Words"
+) -> tuple[VisionEncoder, Projector]:
+    """A new transformer on the stem in a .pth file, with its projector. Draws from torch's random state.
 
     names: of the classes that the stem was trained on, in order, synonyms separated by commas. Their embeddings begin
-    as the language model's words, so that the stem's knowledge of things can be read off by one linear map.
+    as the language model's words, along the `width` directions in which these differ most, and the projector as the
+    way back; blocks and stem begin quietly. So what the stem knows of things is told in words from the start.
     """
     try:
         file = torch.load(path, map_location="cpu", weights_only=True)
@@ -84,11 +91,31 @@ def stem_encoder(path: Path, width: int, layers: int, names: Sequence[str], word
             stem=stem,
         )
     )
+    projector = Projector(width, words.width)
+    codes, way_back, mean_D = words.squeezed(names, width)
     assert encoder.stem is not None
     encoder.stem.trunk.load_state_dict(read_trunk(file, stem))
     with torch.no_grad():
-        encoder.stem.class_embedding.weight.copy_(words.squeezed(names, width).T)
-    return encoder
+        encoder.stem.class_embedding.weight.copy_(codes.T)
+        encoder.stem.proj.weight.mul_(QUIET)
+        for name, parameter in encoder.blocks.named_parameters():
+            if name.endswith(("out_proj.weight", "fc2.weight")):
+                parameter.mul_(QUIET)
+        _begin_as(projector, way_back, mean_D)
+    return encoder, projector
+
+
+def _begin_as(projector: Projector, way_back: Tensor, mean_D: Tensor) -> None:
+    """Makes an affine map of the projector, as far as its hidden layer reaches: GELU(x) - GELU(-x) = x."""
+    pairs = min(way_back.shape[0], projector.fc1.out_features // 2)
+    projector.fc1.weight[: 2 * pairs].zero_()
+    projector.fc1.weight[:pairs, :pairs].fill_diagonal_(1)
+    projector.fc1.weight[pairs : 2 * pairs, :pairs].fill_diagonal_(-1)
+    projector.fc2.weight.mul_(QUIET)
+    projector.fc2.weight[:, :pairs] = way_back[:pairs].T
+    projector.fc2.weight[:, pairs : 2 * pairs] = -way_back[:pairs].T
+    projector.fc1.bias.zero_()
+    projector.fc2.bias.copy_(mean_D)
 
 
 class Words:
@@ -96,16 +123,26 @@ class Words:
 
     def __init__(self, tokenizer: Tokenizer, embedding_VD: Tensor) -> None:
         self._tokenizer = tokenizer
-        self._words_VD = embedding_VD.float() - embedding_VD.float().mean(dim=0)
+        self._words_VD = embedding_VD.float()
 
-    def squeezed(self, names: Sequence[str], width: int) -> Tensor:
-        """[names, width]: mean embeddings of names along the `width` directions in which these differ most; RMS 1."""
+    @property
+    def width(self) -> int:
+        """Of an embedding."""
+        return self._words_VD.shape[1]
+
+    def squeezed(self, names: Sequence[str], width: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes [names, width], the embeddings of names along the directions in which these differ most, RMS 1; and
+        the map [width, D] that leads back, to which the mean of all names [D] is to be added.
+        """
         means = torch.stack([self._mean(name) for name in names])
-        if width < means.shape[1]:
-            means = means @ torch.linalg.svd(means, full_matrices=False).Vh[:width].T
-        else:
-            means = torch.nn.functional.pad(means, (0, width - means.shape[1]))
-        return means / means.square().mean().sqrt()
+        mean_D = means.mean(dim=0)
+        means = means - mean_D
+        directions = torch.linalg.svd(means, full_matrices=False).Vh[:width]
+        missing = width - directions.shape[0]  # of an encoder wider than words, or of few names
+        directions = torch.nn.functional.pad(directions, (0, 0, 0, max(0, missing)))
+        codes = means @ directions.T
+        size = codes.square().mean().sqrt()
+        return codes / size, directions * size, mean_D
 
     def _mean(self, name: str) -> Tensor:
         synonyms = [synonym.strip() for synonym in name.split(",")][:3]
