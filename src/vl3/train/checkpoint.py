@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +67,7 @@ def save(
             shutil.rmtree(stale)
         staging.mkdir(parents=True)
     barrier(world)
-    with warnings.catch_warnings():  # "torch.distributed is disabled": so it is, for one process
-        warnings.simplefilter("ignore", UserWarning)
+    with _alone_is_fine():
         state_dict_saver.save(_tensors(objective, optimizer), checkpoint_id=staging, no_dist=world.size == 1)
     if world.is_main:
         _write(staging / "position.json", json.dumps({"step": position.step, "data": position.data}))
@@ -85,12 +86,21 @@ def load(objective: Objective, optimizer: torch.optim.Optimizer, path: Path, wor
     """Puts a checkpoint's weights and optimiser state in place and returns the run's position."""
     state = _tensors(objective, optimizer)
     try:
-        state_dict_loader.load(state, checkpoint_id=path, no_dist=world.size == 1)
+        with _alone_is_fine():
+            state_dict_loader.load(state, checkpoint_id=path, no_dist=world.size == 1)
     except (CheckpointException, RuntimeError) as error:
         raise UserError(f"{path}: does not fit the recipe: resume with the settings it was made with") from error
     set_optimizer_state_dict(objective, optimizer, state["optimizer"], options=TRAINED_ONLY)
     data = json.loads((path / "position.json").read_text(encoding="utf-8"))
     return Position(step=int(data["step"]), data=data["data"])
+
+
+@contextmanager
+def _alone_is_fine() -> Iterator[None]:
+    """Without the warning that torch.distributed is disabled: so it is, for one process."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield
 
 
 def trained_weights(objective: Objective) -> dict[str, torch.Tensor]:
