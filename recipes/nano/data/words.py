@@ -6,6 +6,12 @@ from functools import cache
 
 Rgb = tuple[int, int, int]
 
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 COLOURS: dict[str, tuple[tuple[int, int], tuple[float, float], tuple[float, float]]] = {
     "red": ((-6, 4), (0.82, 1.0), (0.72, 0.95)),
     "orange": ((24, 34), (0.88, 1.0), (0.93, 1.0)),
@@ -49,26 +55,22 @@ POSITIONS = (
 ORDINALS = ("first", "second", "third")
 """Which of several pictures."""
 
-MASS = frozenset(
-    (
-        "fire bread meat cooking rice spaghetti sushi honey bacon corn cheese curry sake salt butter ice popcorn garlic "
-        "wood yarn thread soap fog wind rain snow coral lettuce parsley grass milk water coffee tea wine beer lemonade "
-        "soup broccoli hair confetti salad construction boxing lacrosse camping hockey rugby dna wedding breast-feeding "
-        "fondue oden mate custard sand paper sunrise sunset night football-playing gold silver money food "
-        "volleyball-playing ginger celery spinach ketchup mustard jam pasta lotion mauve sugar flour chocolate"
-    ).split()
+MASS = words(
+    "fire bread meat rice spaghetti sushi honey bacon corn cheese curry sake salt butter ice popcorn garlic "
+    "wood yarn thread soap fog wind rain snow coral lettuce parsley grass milk water coffee tea wine beer lemonade "
+    "soup hair confetti salad construction boxing lacrosse camping hockey rugby dna wedding breast-feeding "
+    "fondue oden mate custard sand paper sunrise sunset night gold silver money food "
+    "ginger celery spinach ketchup mustard pasta lotion mauve sugar flour chocolate"
 )
 """Last words of names that take no article and are not counted."""
 
-PAIRS = frozenset(
-    (
-        "scissors pliers glasses sunglasses goggles jeans shorts pants trousers tights binoculars headphones tweezers "
-        "chopsticks fireworks grapes fries scales maracas forceps pins biceps briefs clothes"
-    ).split()
+PAIRS = words(
+    "scissors pliers glasses sunglasses goggles jeans shorts pants trousers tights binoculars headphones tweezers "
+    "chopsticks fireworks grapes fries scales maracas forceps pins biceps briefs clothes"
 )
 """Last words of names that are plural already: `scissors`, without an article and not counted."""
 
-PROPER = frozenset("saturn jupiter mars venus uranus eris pluto mercury neptune tardis santa tux".split())
+PROPER = words("saturn jupiter mars venus uranus eris pluto mercury neptune tardis santa tux")
 """Last words of names that take no article and are not counted."""
 
 IRREGULAR = {
