@@ -7,6 +7,7 @@ for first, so that each is the answer to half of the questions.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from recipes.nano.data.canvas import Scene, Thing
 from recipes.nano.data.pool import Pool
@@ -281,7 +282,7 @@ def list_all(asked: Asked) -> Question | None:
     """All things in the order of their middles."""
     axis = asked.rng.randint(0, 1)
     things = sorted(asked.things, key=lambda thing: thing.center[axis])
-    if len(things) < 2 or any(b.center[axis] - a.center[axis] < 0.06 for a, b in zip(things, things[1:], strict=False)):
+    if len(things) < 2 or any(two.center[axis] - one.center[axis] < 0.06 for one, two in pairwise(things)):
         return None
     order = ("left to right", "top to bottom")[axis]
     return asked.question("list", "list", listing([a(thing.text) for thing in things]), order=order)

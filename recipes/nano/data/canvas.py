@@ -140,8 +140,10 @@ def trim(image: Image.Image) -> Image.Image:
     return image.crop(box) if box else image
 
 
-def place(rng: random.Random, frame: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> tuple[list[Box], float]:
-    """Boxes of the given sizes in the frame that hardly overlap, and the scale below 1 they needed to fit.
+def place(
+    rng: random.Random, frame: tuple[int, int], sizes: Sequence[tuple[int, int]], gap: int
+) -> tuple[list[Box], float]:
+    """Boxes of the given sizes in the frame, as far apart as `find_room` says, and the scale (1 or less) at which they fit.
 
     Most have a clear position, all nine alike; the others are anywhere.
     """
@@ -149,7 +151,7 @@ def place(rng: random.Random, frame: tuple[int, int], sizes: Sequence[tuple[int,
     while True:
         boxes: list[Box] = []
         for width, height in sizes:
-            box = find_room(rng, frame, (max(1, int(width * scale)), max(1, int(height * scale))), boxes)
+            box = find_room(rng, frame, (max(1, int(width * scale)), max(1, int(height * scale))), boxes, gap)
             if box is None:
                 break
             boxes.append(box)
@@ -158,8 +160,10 @@ def place(rng: random.Random, frame: tuple[int, int], sizes: Sequence[tuple[int,
         scale *= 0.88
 
 
-def find_room(rng: random.Random, frame: tuple[int, int], size: tuple[int, int], taken: Sequence[Box]) -> Box | None:
-    """A box of this size in the frame that covers at most a sixteenth of any other, or None."""
+def find_room(
+    rng: random.Random, frame: tuple[int, int], size: tuple[int, int], taken: Sequence[Box], gap: int
+) -> Box | None:
+    """A box of this size in the frame, `gap` pixels from all others (0: it may cover a sixteenth of one), or None."""
     (width, height), (w, h) = frame, size
     if w > width or h > height:
         return None
@@ -172,7 +176,9 @@ def find_room(rng: random.Random, frame: tuple[int, int], size: tuple[int, int],
         x = min(max(round(centers[0] * width - w / 2), 0), width - w)
         y = min(max(round(centers[1] * height - h / 2), 0), height - h)
         box = (x, y, x + w, y + h)
-        if all(overlap(box, other) <= min(area(box), area(other)) / 16 for other in taken):
+        wide = (x - gap, y - gap, x + w + gap, y + h + gap)
+        share = 0 if gap else 1 / 16
+        if all(overlap(wide, other) <= share * min(area(box), area(other)) for other in taken):
             return box
     return None
 
@@ -191,7 +197,8 @@ def overlap(one: Box, other: Box) -> int:
 
 def compose(rng: random.Random, ground: Image.Image, layers: Sequence[Layer]) -> list[Thing]:
     """Puts the layers on the background at places of their own and returns them in drawing order."""
-    boxes, scale = place(rng, ground.size, [layer.image.size for layer in layers])
+    gap = 4 if any(layer.shape for layer in layers) else 0  # two shapes of one colour must not look like one
+    boxes, scale = place(rng, ground.size, [layer.image.size for layer in layers], gap)
     things = []
     for layer, box in zip(layers, boxes, strict=True):
         image = layer.image

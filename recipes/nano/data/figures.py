@@ -1,4 +1,4 @@
-"""Coloured shapes as layers: drawn four times too large and scaled down, so that edges are smooth."""
+"""Coloured shapes as layers: drawn three times too large and scaled down, so that edges are smooth."""
 
 import math
 import random
@@ -112,7 +112,7 @@ assert set(DRAW) == set(SHAPES)
 
 
 def shape_layer(rng: random.Random, colour: str, shape: str, side: int) -> Layer:
-    """A `colour` `shape` with about `side` pixels as its longer side, plain or with an edge or shading of its colour."""
+    """A `colour` `shape` with about `side` pixels as its longer side, in one shade or running into another."""
     width = height = side
     if shape in ("rectangle", "ellipse"):
         width = round(side / rng.uniform(1.6, 2.4))

@@ -1,4 +1,4 @@
-"""Composed scenes: one to five named pictures and coloured shapes, freely placed. And all renderers of still pictures."""
+"""Composed scenes: one to five named pictures and coloured shapes, freely placed. And all renderers of pictures."""
 
 import random
 from collections.abc import Callable

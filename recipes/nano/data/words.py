@@ -6,6 +6,12 @@ from functools import cache
 
 Rgb = tuple[int, int, int]
 
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 COLOURS: dict[str, tuple[tuple[int, int], tuple[float, float], tuple[float, float]]] = {
     "red": ((-6, 4), (0.82, 1.0), (0.72, 0.95)),
     "orange": ((24, 34), (0.88, 1.0), (0.93, 1.0)),
@@ -49,22 +55,22 @@ POSITIONS = (
 ORDINALS = ("first", "second", "third")
 """Which of several pictures."""
 
-MASS = set(
-    "fire bread meat cooking rice spaghetti sushi honey bacon corn cheese curry sake salt butter ice popcorn garlic "
+MASS = words(
+    "fire bread meat rice spaghetti sushi honey bacon corn cheese curry sake salt butter ice popcorn garlic "
     "wood yarn thread soap fog wind rain snow coral lettuce parsley grass milk water coffee tea wine beer lemonade "
-    "soup broccoli hair confetti salad construction boxing lacrosse camping hockey rugby dna wedding breast-feeding "
-    "fondue oden mate custard sand paper sunrise sunset night football-playing gold silver money food "
-    "volleyball-playing ginger celery spinach ketchup mustard jam pasta lotion mauve sugar flour chocolate".split()
+    "soup hair confetti salad construction boxing lacrosse camping hockey rugby dna wedding breast-feeding "
+    "fondue oden mate custard sand paper sunrise sunset night gold silver money food "
+    "ginger celery spinach ketchup mustard pasta lotion mauve sugar flour chocolate"
 )
 """Last words of names that take no article and are not counted."""
 
-PAIRS = set(
+PAIRS = words(
     "scissors pliers glasses sunglasses goggles jeans shorts pants trousers tights binoculars headphones tweezers "
-    "chopsticks fireworks grapes fries scales maracas forceps pins biceps briefs clothes".split()
+    "chopsticks fireworks grapes fries scales maracas forceps pins biceps briefs clothes"
 )
 """Last words of names that are plural already: `scissors`, without an article and not counted."""
 
-PROPER = set("saturn jupiter mars venus uranus eris pluto mercury neptune tardis santa tux".split())
+PROPER = words("saturn jupiter mars venus uranus eris pluto mercury neptune tardis santa tux")
 """Last words of names that take no article and are not counted."""
 
 IRREGULAR = {
@@ -127,7 +133,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "lorry automobile hummer",
         "bus minibus trolleybus double-decker-bus",
         "bike bicycle motorcycle motor-scooter scooter kick-scooter motorbike",
-        "train railway-car steam-train high-speed-train bullet-train metro tram tram-car monorail light-rail locomotive",
+        "train railway-car steam-train high-speed-train bullet-train metro tram tram-car monorail locomotive",
         "ship boat sailboat speedboat canoe ferry ocean-liner",
         "airplane aircraft plane jet helicopter airplane-departure airplane-arrival",
         "rocket space-shuttle flying-saucer satellite",
@@ -229,15 +235,19 @@ def speaks_of_shapes(name: str) -> bool:
     return not {*SHAPES, "moon", "oval", "suit", "dot"}.isdisjoint(name.split())
 
 
+def head(name: str) -> str:
+    """The noun of a name: `cup` of `cup of coffee`, else its last word."""
+    return name.split(" of ")[0].split()[-1]
+
+
 def is_plural(name: str) -> bool:
     """Whether the name takes `are`: `scissors`, `french fries`."""
-    return name.split()[-1] in PAIRS
+    return head(name) in PAIRS
 
 
 def is_counted(name: str) -> bool:
     """Whether there can be two of it."""
-    head = name.split()[-1]
-    return head not in MASS and head not in PAIRS and head not in PROPER
+    return head(name) not in MASS | PAIRS | PROPER
 
 
 def a(name: str) -> str:
@@ -262,20 +272,20 @@ def is_are(name: str) -> str:
 def plural(name: str) -> str:
     """`dogs`, `leaves`, `cups of coffee`."""
     if " of " in name:
-        head, rest = name.split(" of ", 1)
-        return f"{plural(head)} of {rest}"
-    *before, head = name.split(" ")
-    if head in IRREGULAR:
-        head = IRREGULAR[head]
-    elif head.endswith(("man", "men")) and head.endswith("man") and head not in ("german", "human", "talisman"):
-        head = head[:-3] + "men"
-    elif head.endswith(("s", "x", "z", "ch", "sh")) or head in ("potato", "tomato", "mango", "hero"):
-        head += "es"
-    elif head.endswith("y") and head[-2:-1] not in "aeiou":
-        head = head[:-1] + "ies"
+        counted, rest = name.split(" of ", 1)
+        return f"{plural(counted)} of {rest}"
+    *before, noun = name.split(" ")
+    if noun in IRREGULAR:
+        noun = IRREGULAR[noun]
+    elif noun.endswith("man") and noun not in ("german", "human", "talisman"):
+        noun = noun[:-3] + "men"
+    elif noun.endswith(("s", "x", "z", "ch", "sh")) or noun in ("potato", "tomato", "mango", "hero"):
+        noun += "es"
+    elif noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        noun = noun[:-1] + "ies"
     else:
-        head += "s"
-    return " ".join([*before, head])
+        noun += "s"
+    return " ".join([*before, noun])
 
 
 def several(number: int, name: str) -> str:
