@@ -132,7 +132,7 @@ def write_counts(rng: random.Random, pool: Pool, split: Split, *, still: bool = 
     number = rng.randint(1, 5)
     seconds = rng.randint(max(5, number + 1), 10)
     stage = choose_stage(rng, pool, seconds, still=still)
-    columns, rows = stage.width // 44, stage.height // 44
+    columns, rows = stage.width // 42, stage.height // 42
     cells = rng.sample([(column, row) for column in range(columns) for row in range(rows)], number + 1)
     places = [((c + 0.5) * stage.width / columns, (r + 0.5) * stage.height / rows) for c, r in cells]
     name, bystander = rng.sample(SHAPES, 2)
