@@ -101,7 +101,10 @@ def _happen(rng: random.Random, parts: Sequence[_Part], time_s: int) -> Event | 
     part = rng.choice(able)
     thing = part.thing
     if _changes_colour(part):
-        colour = rng.choice([c for c in (LIGHTS if thing.name == "light" else COLOURS) if c not in part.colours])
+        if thing.name == "light":
+            colour = rng.choice([colour for colour in LIGHTS if colour not in part.colours])
+        else:
+            colour = other_colour(rng, *(colour for other in parts for colour in other.colours))
         part.colours.append(colour)
         part.looks.append((time_s, lamp(colour) if thing.name == "light" else shape(thing.name, colour)))
         return Event(time_s, thing.the, f"turn {colour}")

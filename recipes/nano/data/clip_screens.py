@@ -12,7 +12,7 @@ from recipes.nano.data.clip_words import ask
 from recipes.nano.data.pool import Pool
 from recipes.nano.data.sample import Clip, Question, Sample, Split
 
-SIZES = ((192, 128), (192, 160), (160, 128), (192, 144))
+SIZES = ((192, 128), (192, 160), (160, 128), (160, 160))
 STATES = ("Ready", "Loading", "Saving", "Done", "Error", "Paused", "Offline", "Waiting", "Sending", "Open", "Closed")
 NOTES = ("New mail", "Battery low", "Update", "Call", "Alarm", "Message", "Disk full", "Meeting")
 TITLES = ("Monitor", "Player", "Backup", "Office", "Editor", "Kitchen", "Station", "Server", "Camera", "Lift")

@@ -355,7 +355,9 @@ def ask(rng: random.Random, split: Split, topic: str, answer: str, **words: str)
 
 
 def a_(name: str) -> str:
-    """`a dog`, `an apple`."""
+    """`a dog`, `an apple`, `the word EXIT`."""
+    if name.startswith("word "):
+        return f"the {name}"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
