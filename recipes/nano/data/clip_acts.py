@@ -1,4 +1,4 @@
-"""What one thing does in a clip: it moves, turns back, enters, leaves, blinks, changes colour, grows, shrinks or rests."""
+"""What one thing does in a clip: move, turn back, enter, leave, blink, change colour, grow, shrink or rest."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -62,8 +62,12 @@ class Act:
     fate: str
     """What happens to it, in short."""
     questions: Sequence[Question]
+    verb: str
+    """What it does, in short: `move`, `turn back`."""
     deeds: Sequence[str] = ()
     """Ways to say what it does, by which it is told from others: `moves to the left`."""
+    ways: Sequence[str] = ()
+    """The directions in which it moves at some time."""
     at_first: bool = True
     """Whether it is in view at the beginning."""
     at_end: bool = True
@@ -102,7 +106,7 @@ def move(part: Part) -> Act:
         questions.append(when_is_it(part.rng, part.split, start_event))
     if end < part.seconds - 1:
         questions.append(when_is_it(part.rng, part.split, part.event(end, "stop")))
-    return Act(part.actor(path), [event], f"it moves {direction}", questions, [event.does])
+    return Act(part.actor(path), [event], f"it moves {direction}", questions, "move", [event.does], [direction])
 
 
 def turn_back(part: Part) -> Act:
@@ -117,9 +121,8 @@ def turn_back(part: Part) -> Act:
         part.ask("first direction", direction),
         part.ask("last direction", back),
         when_is_it(part.rng, part.split, part.event(end, "turn back")),
-        does_it(part.rng, part.split, part.event(0, "turn back"), part.event(0, part.rng.choice(("blink", "leave")))),
     ]
-    return Act(part.actor(whole), events, "it turns back", questions, ["turns back"])
+    return Act(part.actor(whole), events, "it turns back", questions, "turn back", ["turns back"], part.axis)
 
 
 def enter(part: Part) -> Act:
@@ -127,9 +130,8 @@ def enter(part: Part) -> Act:
     direction = part.rng.choice(part.axis)
     path, event_s = _through_edge(part, direction)
     event = part.event(event_s, f"enter from the {SIDES[direction]}")
-    wrong = part.event(
-        event_s, f"enter from the {part.rng.choice([s for s in SIDES.values() if s != SIDES[direction]])}"
-    )
+    side = part.rng.choice([other for other in SIDES.values() if other != SIDES[direction]])
+    wrong = part.event(event_s, f"enter from the {side}")
     questions = [
         part.ask("direction", direction),
         does_it(part.rng, part.split, event, wrong),
@@ -137,7 +139,7 @@ def enter(part: Part) -> Act:
         part.ask("span", from_to(event_s, part.seconds)),
     ]
     fate = f"it enters from the {SIDES[direction]}"
-    return Act(part.actor(path), [event], fate, questions, ["enters", event.does], at_first=False)
+    return Act(part.actor(path), [event], fate, questions, "enter", ["enters", event.does], [direction], at_first=False)
 
 
 def leave(part: Part) -> Act:
@@ -155,14 +157,8 @@ def leave(part: Part) -> Act:
         part.ask("seen at end", "no"),
         part.ask("span", from_to(0, gone_s)),
     ]
-    return Act(
-        part.actor(path, [(0, gone_s)]),
-        [event],
-        f"it leaves {direction}",
-        questions,
-        ["leaves", event.does],
-        at_end=False,
-    )
+    actor, fate, deeds = part.actor(path, [(0, gone_s)]), f"it leaves {direction}", ["leaves", event.does]
+    return Act(actor, [event], fate, questions, "leave", deeds, [direction], at_end=False)
 
 
 def _through_edge(part: Part, direction: str) -> tuple[list[tuple[float, float, float]], int]:
@@ -181,8 +177,8 @@ def _through_edge(part: Part, direction: str) -> tuple[list[tuple[float, float, 
         "up": (x, bottom + half),
     }[direction]
     length = (right - left) if dx else (bottom - top)
-    steps = max(1, int((length - 4) // part.size))
-    inside = part.rng.randint(1, min(steps, part.seconds - 2))
+    steps = max(2, int((length - 4) // part.size))
+    inside = part.rng.randint(2, min(steps, part.seconds - 2))
     start = part.rng.randint(0, part.seconds - 1 - inside)
     far = inside * (part.size + 3)
     path = [(start, *outside), (start + inside, outside[0] + dx * far, outside[1] + dy * far)]
@@ -203,16 +199,10 @@ def blink(part: Part) -> Act:
     questions = [
         part.ask("blink count", str(times)),
         part.ask("blink count", str(times)),
-        does_it(part.rng, part.split, part.event(0, "blink"), part.event(0, part.rng.choice(("turn back", "leave")))),
     ]
     often = "once" if times == 1 else "twice" if times == 2 else f"{times} times"
-    return Act(
-        part.actor([(0, *part.middle)], spans),
-        [part.event(gone[0], f"blink {often}")],
-        "it blinks",
-        questions,
-        ["blinks"],
-    )
+    actor, event = part.actor([(0, *part.middle)], spans), part.event(gone[0], f"blink {often}")
+    return Act(actor, [event], "it blinks", questions, "blink", ["blinks"])
 
 
 def recolour(part: Part) -> Act:
@@ -235,7 +225,7 @@ def recolour(part: Part) -> Act:
         when_is_it(part.rng, part.split, events[0]),
         does_it(part.rng, part.split, events[0], wrong),
     ]
-    return Act(actor, events, "it changes colour", questions, ["changes colour"])
+    return Act(actor, events, "it changes colour", questions, "change colour", ["changes colour"])
 
 
 def resize(part: Part) -> Act:
@@ -250,19 +240,16 @@ def resize(part: Part) -> Act:
     actor = replace(
         part.actor([(0, (left + right) / 2, (top + bottom) / 2)]), sizes=[(start, sizes[0]), (end, sizes[1])]
     )
-    done, other = ("grow", "shrink") if grows else ("shrink", "grow")
+    done = "grow" if grows else "shrink"
     questions = [
         part.ask("growth", f"it {done}s"),
-        does_it(part.rng, part.split, part.event(0, done), part.event(0, other)),
     ]
-    return Act(actor, [part.event(start, done)], f"it {done}s", questions, [f"{done}s"])
+    return Act(actor, [part.event(start, done)], f"it {done}s", questions, done, [f"{done}s"])
 
 
 def rest(part: Part) -> Act:
     """Stays where it is."""
-    action = part.rng.choice(("move", "blink", "grow", "shrink", "leave"))
-    questions = [does_it(part.rng, part.split, part.event(0, "stay still"), part.event(0, action))]
-    return Act(part.actor([(0, *part.middle)]), [], "it stays still", questions)
+    return Act(part.actor([(0, *part.middle)]), [], "it stays still", [], "stay still")
 
 
 ACTS: tuple[Callable[[Part], Act], ...] = (move, move, move, turn_back, enter, leave, blink, recolour, resize, rest)

@@ -101,7 +101,10 @@ def _happen(rng: random.Random, parts: Sequence[_Part], time_s: int) -> Event | 
     part = rng.choice(able)
     thing = part.thing
     if _changes_colour(part):
-        colour = rng.choice([c for c in (LIGHTS if thing.name == "light" else COLOURS) if c not in part.colours])
+        if thing.name == "light":
+            colour = rng.choice([colour for colour in LIGHTS if colour not in part.colours])
+        else:
+            colour = other_colour(rng, *(colour for other in parts for colour in other.colours))
         part.colours.append(colour)
         part.looks.append((time_s, lamp(colour) if thing.name == "light" else shape(thing.name, colour)))
         return Event(time_s, thing.the, f"turn {colour}")
@@ -132,7 +135,7 @@ def write_counts(rng: random.Random, pool: Pool, split: Split, *, still: bool = 
     number = rng.randint(1, 5)
     seconds = rng.randint(max(5, number + 1), 10)
     stage = choose_stage(rng, pool, seconds, still=still)
-    columns, rows = stage.width // 44, stage.height // 44
+    columns, rows = stage.width // 42, stage.height // 42
     cells = rng.sample([(column, row) for column in range(columns) for row in range(rows)], number + 1)
     places = [((c + 0.5) * stage.width / columns, (r + 0.5) * stage.height / rows) for c, r in cells]
     name, bystander = rng.sample(SHAPES, 2)

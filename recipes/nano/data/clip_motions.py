@@ -14,6 +14,9 @@ from recipes.nano.data.motion import Actor, Stage, arc, between, choose_stage, p
 from recipes.nano.data.pool import Pool
 from recipes.nano.data.sample import Question, Split
 
+VERBS = ("turn back", "enter", "leave", "blink", "change colour", "grow", "shrink", "stay still")
+"""What a thing is asked to do or not to do."""
+
 
 def write_motions(rng: random.Random, pool: Pool, split: Split) -> Story:
     """One of the patterns."""
@@ -54,8 +57,9 @@ def _acts(rng: random.Random, pool: Pool, split: Split) -> Story:
         questions += _about(part, act, [other for other in acts if other is not act], stage)
     if len({event.time_s for event in events}) == len(events) > 1:
         questions += event_questions(rng, split, events)
-    for at, present in (("at the beginning", [act.at_first for act in acts]), ("at the end", [a.at_end for a in acts])):
-        questions.append(ask(rng, split, "how many at", str(sum(present)), xs="things", at=at))
+    if number > 1:
+        in_view = sum(act.at_end for act in acts)
+        questions.append(ask(rng, split, "how many at", str(in_view), xs="things", at="at the end"))
     return Story(stage, [act.actor for act in acts], events, at_first, questions, tell(at_first, events))
 
 
@@ -66,8 +70,12 @@ def _about(part: Part, act: Act, others: Sequence[Act], stage: Stage) -> list[Qu
     the = f"the {name}"
     questions = [ask(rng, split, "fate", act.fate, x=the)]
     for deed in act.deeds:
-        if not any(deed.split()[-1] in event.does for other in others for event in other.events):
-            questions.append(ask(rng, split, "who", the, does=deed))
+        if not any(_does(other, deed) for other in others):
+            questions.append(ask(rng, split, "who", name, does=deed))
+    if act.verb != "move":
+        still = act.verb in ("blink", "change colour", "grow", "shrink")
+        verbs = [verb for verb in VERBS if verb not in (act.verb, *(["stay still"] if still else []))]
+        questions.append(does_it(rng, split, Event(0, the, act.verb), Event(0, the, rng.choice(verbs))))
     questions += _places(rng, split, the, act.actor, stage)
     if part.thing.name != name or part.thing.shape is None:
         return questions
@@ -76,6 +84,12 @@ def _about(part: Part, act: Act, others: Sequence[Act], stage: Stage) -> list[Qu
     if not others:
         questions.append(ask(rng, split, "colour at", colour, x=f"the {part.thing.shape}", at="in this video"))
     return questions
+
+
+def _does(act: Act, deed: str) -> bool:
+    """Whether it can also be said of this act."""
+    verb, way = deed.split(" ", 1) if " " in deed else (deed, "")
+    return way in act.ways if verb == "moves" else any(other.split(" ")[0] == verb for other in act.deeds)
 
 
 def _places(rng: random.Random, split: Split, the: str, actor: Actor, stage: Stage) -> list[Question]:
@@ -110,22 +124,21 @@ def _swap(rng: random.Random, pool: Pool, split: Split, circular: bool) -> Story
     across = rng.random() < 0.5
     length = stage.width if across else stage.height
     a, b = size / 2 + 4, length - size / 2 - 4
-    if across:
-        ends = [(a, stage.height / 2), (b, stage.height / 2)]
-    else:
-        ends = [(stage.width / 2, a), (stage.width / 2, b)]
+    ends = [(a, stage.height / 2), (b, stage.height / 2)] if across else [(stage.width / 2, a), (stage.width / 2, b)]
     swaps = rng.random() < 0.5
-    duration = rng.randint(2, min(stage.seconds - 1, max(2, int((b - a) // STEP))))
+    duration = rng.randint(2, min(stage.seconds - 1, max(2, int((b - a) // STEP)))) if swaps else 2
     start = rng.randint(0, stage.seconds - 1 - duration)
     actors = []
     for thing, here, there in zip(things, ends, reversed(ends), strict=True):
+        path: Sequence[tuple[float, float, float]]
         if not swaps:
-            middle = tuple(h + 0.36 * (t - h) for h, t in zip(here, there, strict=True))
-            path = [(start, *here), (start + duration / 2, *middle), (start + duration, *here)]
+            (x, y), share = here, 0.36
+            middle = (start + duration / 2, x + share * (there[0] - x), y + share * (there[1] - y))
+            path = [(start, *here), middle, (start + duration, *here)]
         elif circular:
-            path = arc(start, start + duration, here, there)
             radius = min(1.0, (min(stage.width, stage.height) - size - 4) / (b - a))
-            path = [(t, *_flat(x, y, ends, radius, across)) for t, x, y in path]
+            whole = arc(start, start + duration, here, there)
+            path = [(t, *_flat(x, y, ends, radius, across)) for t, x, y in whole]
         else:
             path = [(start, *here), (start + duration, *there)]
         actors.append(Actor([(0, thing.look)], path, [(0, size)], [(0, stage.seconds)]))
@@ -137,7 +150,7 @@ def _swap(rng: random.Random, pool: Pool, split: Split, circular: bool) -> Story
     questions = [ask(rng, split, "does", "yes" if swaps else "no", x=deed.who, do=deed.do, e=deed.clause)]
     for thing, place in zip(last, (low, high), strict=True):
         questions.append(ask(rng, split, "position at", place, x=thing.the, at="at the end"))
-        questions.append(ask(rng, split, "who", thing.the, does=f"is {place} at the end"))
+        questions.append(ask(rng, split, "who", thing.name, does=f"is {place} at the end"))
     for thing, place in zip(things, (low, high), strict=True):
         questions.append(ask(rng, split, "position at", place, x=thing.the, at="at the beginning"))
         fate = "it swaps places" if swaps else "it turns back"
@@ -170,7 +183,7 @@ def _diagonal(rng: random.Random, pool: Pool, split: Split) -> Story:
         path[1].append(low + distance if forwards else low)
     actor = Actor([(0, thing.look)], [(p[0], p[1], p[2]) for p in path], [(0, size)], [(0, stage.seconds)])
     part = Part(rng, split, thing, (0, 0, stage.width, stage.height), size, stage.seconds, AXES[0])
-    questions = [ask(rng, split, "who", thing.the, does="moves")]
+    questions = [ask(rng, split, "who", thing.name, does="moves")]
     for way, axis in zip(ways, AXES, strict=True):
         questions.append(part.ask("axis", way, a=axis[0], b=axis[1]))
         wrong = axis[1 - axis.index(way)]
@@ -209,7 +222,7 @@ def _pan(rng: random.Random, pool: Pool, split: Split) -> Story:
         does_it(rng, split, deed, wrong),
         does_it(rng, split, deed, wrong),
         ask(rng, split, "fate", "it stays still and the camera moves", x=thing.the),
-        ask(rng, split, "who", thing.the, does="stays in its place while the camera moves"),
+        ask(rng, split, "who", thing.name, does="stays in its place while the camera moves"),
         ask(rng, split, "how many at", "1", xs="things", at="at the beginning"),
     ]
     questions += _places(rng, split, thing.the, actor, stage)

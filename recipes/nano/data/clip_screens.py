@@ -12,7 +12,7 @@ from recipes.nano.data.clip_words import ask
 from recipes.nano.data.pool import Pool
 from recipes.nano.data.sample import Clip, Question, Sample, Split
 
-SIZES = ((192, 128), (192, 160), (160, 128), (192, 144))
+SIZES = ((192, 128), (192, 160), (160, 128), (160, 160))
 STATES = ("Ready", "Loading", "Saving", "Done", "Error", "Paused", "Offline", "Waiting", "Sending", "Open", "Closed")
 NOTES = ("New mail", "Battery low", "Update", "Call", "Alarm", "Message", "Disk full", "Meeting")
 TITLES = ("Monitor", "Player", "Backup", "Office", "Editor", "Kitchen", "Station", "Server", "Camera", "Lift")
@@ -47,7 +47,7 @@ def screens(rng: random.Random, pool: Pool, split: Split) -> Sample:
     questions = choose_questions(rng, _questions(rng, split, shown), rng.randint(4, 8))
     width, height = rng.choice(SIZES)
     fps = rng.choice((4, 8))
-    still = _desk(rng, width, height)
+    still = _desk(rng, pool, width, height)
     where = (rng.choice((6, width - 106)), rng.randint(30, height - 46))
     theme = rng.choice(THEMES)
     pictures = [np.asarray(_show(still, where, theme, what, value)) for value in shown.values]
@@ -129,8 +129,8 @@ def _questions(rng: random.Random, split: Split, shown: Shown) -> list[Question]
     return questions
 
 
-def _desk(rng: random.Random, width: int, height: int) -> Image.Image:
-    """What stands still: a window with a title, lines of text and blocks."""
+def _desk(rng: random.Random, pool: Pool, width: int, height: int) -> Image.Image:
+    """What stands still: a window with a title, lines of text and a picture."""
     paper, bar, ink = rng.choice(THEMES)
     image = Image.new("RGB", (width, height), paper)
     pen = ImageDraw.Draw(image)
@@ -142,6 +142,9 @@ def _desk(rng: random.Random, width: int, height: int) -> Image.Image:
             length = rng.randint(10, 34)
             pen.rectangle((x, y, min(x + length, width - 6), y + 4), fill=_mixed(paper, ink, rng.uniform(0.15, 0.45)))
             x += length + 5
+    icon = pool.choose(rng, cutout=True).open()
+    icon.thumbnail((20, 20))
+    image.paste(icon, (width - 24, 1), icon)
     return image
 
 

@@ -48,7 +48,7 @@ class Event:
     def does(self) -> str:
         """`appears`, `turns green`."""
         verb, *rest = self.do.split(" ")
-        return " ".join([f"{verb}s", *rest])
+        return " ".join([f"{verb}es" if verb == "go" else f"{verb}s", *rest])
 
     @property
     def clause(self) -> str:
@@ -103,9 +103,9 @@ def other_colour(rng: random.Random, *not_these: str | None) -> str:
 
 
 def choose_questions(rng: random.Random, candidates: Sequence[Question], number: int) -> list[Question]:
-    """At most `number` of the questions in random order, no text twice and at most two of a kind."""
+    """At most `number` of the questions, no text twice and at most two of a kind; those of directions first."""
     chosen: list[Question] = []
-    for question in rng.sample(candidates, len(candidates)):
+    for question in sorted(rng.sample(candidates, len(candidates)), key=lambda question: question.kind != "motion"):
         kinds = [other.kind for other in chosen]
         if len(chosen) < number and kinds.count(question.kind) < 2 and all(q.text != question.text for q in chosen):
             chosen.append(question)
@@ -140,7 +140,7 @@ def event_questions(rng: random.Random, split: Split, events: Sequence[Event]) -
         ask(rng, split, "last", events[-1].clause),
         ask(rng, split, "order", ", then ".join(event.clause for event in events)),
         ask(rng, split, "event count", str(len(events))),
-        *(when_is_it(rng, split, event) for event in rng.sample(events, 2)),
+        *(when_is_it(rng, split, event) for event in rng.sample(events, 2) if event.time_s > 0),
     ]
     place = rng.randrange(len(events) - 1)
     before, after = events[place], events[place + 1]
@@ -162,7 +162,7 @@ def deed_questions(rng: random.Random, split: Split, events: Sequence[Event], ot
     questions = []
     for true in rng.sample(events, 2):
         if [event.do for event in events].count(true.do) == 1:
-            questions.append(ask(rng, split, "who", true.who, does=true.does))
+            questions.append(ask(rng, split, "who", true.who.removeprefix("the "), does=true.does))
         questions.append(does_it(rng, split, true, _false(rng, true, events, others)))
     return questions
 

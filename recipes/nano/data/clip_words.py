@@ -30,7 +30,7 @@ TOPICS = {
         (
             "Towards which side does {x} travel?",
             "Tell me the direction {x} goes in.",
-            "How does {x} move across the video?",
+            "How does {x} move across?",
         ),
     ),
     "first direction": Wordings(
@@ -90,7 +90,7 @@ TOPICS = {
         ),
         (
             "Tell me what becomes of {x}.",
-            "What do you notice about {x} over time?",
+            "What do you notice about {x}?",
             "What does {x} do during the clip?",
         ),
     ),
@@ -313,7 +313,7 @@ TOPICS = {
         ),
         (
             "{At}, how many {xs} do you count?",
-            "Give the number of {xs} shown {at}.",
+            "Give the number of {xs} {at}.",
             "How many {xs} does it show {at}?",
         ),
     ),
@@ -355,7 +355,9 @@ def ask(rng: random.Random, split: Split, topic: str, answer: str, **words: str)
 
 
 def a_(name: str) -> str:
-    """`a dog`, `an apple`."""
+    """`a dog`, `an apple`, `the word EXIT`."""
+    if name.startswith("word "):
+        return f"the {name}"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 

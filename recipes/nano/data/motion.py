@@ -1,8 +1,12 @@
 """Things that move over a ground, drawn frame by frame.
 
-Whatever changes does so at a whole second, and a change at second s is first seen in the frame of second s. So the frames
-that a model sees at one a second (0, 1, 2 ... of a clip) determine every answer: "visible from 2.0 to 6.0 seconds" is seen
-in the frames of seconds 2, 3, 4 and 5, and no more in that of second 6, which may be the end of the clip.
+Whatever changes does so at a whole second, and the frames that a model sees at one a second (0, 1, 2 ... of a clip)
+determine every time that is asked for:
+
+* What appears, enters, disappears or changes at second s is so in the frame of second s and not in the one before.
+* `visible from 2.0 to 6.0 seconds` is seen in the frames of 2, 3, 4 and 5, and no more at 6, maybe the clip's end.
+* What starts to move (or grow, or leave) at s is in its old place at s and elsewhere at s + 1; what stops at s is at s
+  where it stays; what turns back at s is then at its furthest.
 """
 
 import random
@@ -31,7 +35,7 @@ COLOURS = {
     "white": (250, 250, 250),
 }
 SHAPES = ("circle", "square", "triangle", "diamond", "star", "cross")
-SIZES = ((160, 128), (192, 128), (160, 160), (192, 160), (192, 144), (128, 128))
+SIZES = ((160, 128), (192, 128), (160, 160), (192, 160), (128, 128))
 """Widths and heights of frames."""
 GROUNDS = ((236, 236, 230), (206, 220, 232), (222, 206, 190), (190, 200, 186), (120, 126, 134), (82, 92, 104))
 DETAIL = 4
@@ -163,13 +167,13 @@ def shape(name: str, colour: str) -> Image.Image:
     image = Image.new("RGBA", (side, side))
     pen = ImageDraw.Draw(image)
     line = (200, 200, 200) if colour == "black" else (40, 40, 40)
-    look = {"fill": COLOURS[colour], "outline": line, "width": 2 * DETAIL}
+    fill, width = COLOURS[colour], 2 * DETAIL
     if name == "circle":
-        pen.ellipse((0, 0, side - 1, side - 1), **look)
+        pen.ellipse((0, 0, side - 1, side - 1), fill, line, width)
     elif name == "square":
-        pen.rectangle((0, 0, side - 1, side - 1), **look)
+        pen.rectangle((0, 0, side - 1, side - 1), fill, line, width)
     else:
-        pen.polygon([(x * (side - 1), y * (side - 1)) for x, y in _corners(name)], **look)
+        pen.polygon([(x * (side - 1), y * (side - 1)) for x, y in _corners(name)], fill, line, width)
     return image.resize((64, 64), Image.Resampling.BOX)
 
 
