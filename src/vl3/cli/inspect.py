@@ -1,4 +1,4 @@
-"""`vl3 inspect`: what the model would see of a file, without a model."""
+"""`vl3 inspect`: what the model would see of a file, without loading it."""
 
 import json
 from pathlib import Path
@@ -21,8 +21,9 @@ from vl3.log import setup_logging
     "--model",
     "-m",
     envvar="VL3_MODEL",
+    default="nano",
     metavar="ID_OR_FOLDER",
-    help="Use this checkpoint's settings instead of the published ones. [env: VL3_MODEL]",
+    help="Use this checkpoint's settings. [env: VL3_MODEL; default: nano]",
 )
 @click.option("--decode-timeout", type=float, default=120.0, show_default=True, help="Most seconds to read one file.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more on standard error.")
@@ -31,7 +32,7 @@ def command(
     files: tuple[str, ...],
     sheet: Path | None,
     as_json: bool,
-    model: str | None,
+    model: str,
     decode_timeout: float,
     verbose: bool,
     **given: Any,
@@ -50,14 +51,12 @@ def command(
     from rich.console import Console
 
     from vl3.chat import MediaPart
-    from vl3.config import ProcessorConfig
     from vl3.generate.options import settings
     from vl3.media import Decoder
     from vl3.processing import load_visuals
-    from vl3.weights import load_processor
+    from vl3.weights.load import load_settings
 
-    defaults = load_processor(model)[0] if model else ProcessorConfig()
-    config = settings(defaults, api_options(given)).processing
+    config = settings(load_settings(model), api_options(given)).processing
     console = Console(stderr=True)
     with Decoder(decode_timeout) as decoder, console.status("reading media"):
         visuals, infos = load_visuals([MediaPart(None, file) for file in files], config, decoder)

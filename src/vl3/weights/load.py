@@ -89,6 +89,14 @@ def load_processor(
     return processor_config(data, folder), tokenizer, model_config(data, folder)
 
 
+def load_settings(id_or_path: str | Path) -> ProcessorConfig:
+    """How a checkpoint wants its pictures, without reading its tokenizer or needing its language model."""
+    folder = locate(id_or_path)
+    if (folder / ADAPTER_CONFIG).is_file():
+        return load_adapter(folder).processor
+    return processor_config(read_config_file(folder), folder)
+
+
 def _with_adapter(folder: Path, dtype: torch.dtype | None, device: str) -> Checkpoint:
     adapter = load_adapter(folder)
     base = load_checkpoint(adapter.base, dtype=dtype, device=device)

@@ -33,6 +33,11 @@ def save_checkpoint(
     The folder appears once it is complete. UserError when it exists and is not empty, unless `overwrite`.
     """
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    if layout != "vl3" and config.vision.stem is not None:
+        raise UserError(
+            f"a model with a convolutional stem, such as nano, cannot be written in the {layout} layout, which has no "
+            "place for the stem; use --layout vl3"
+        )
     tensors = {name: tensor.detach() for name, tensor in checkpoint.model.state_dict().items()}
     if layout != "vl3":
         tokenizer = with_special_tokens(tokenizer, list(PLACEHOLDERS[layout]))
