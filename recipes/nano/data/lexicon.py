@@ -1,4 +1,4 @@
-# ruff: noqa: SIM905 (a list of words reads best as text)
+
 """What is written in nano's pictures: frequent English words of 3 to 9 letters, numbers, prices, times, dates."""
 
 import random

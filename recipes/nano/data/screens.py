@@ -22,11 +22,11 @@ from recipes.nano.data.page_questions import NTH, ask, choose_questions
 from recipes.nano.data.sample import Question, Sample, Split
 
 BUTTONS = """OK Cancel Yes No Save Open Close Next Back Send Delete Edit Start Stop Help Exit Print Search Apply Reset
-Login Retry Done Share Buy Play Pause Call Skip Accept Copy Paste Add Remove Update Submit Allow Later""".split()  # noqa: SIM905
+Login Retry Done Share Buy Play Pause Call Skip Accept Copy Paste Add Remove Update Submit Allow Later""".split()
 TITLES = """Settings Mail Files Music Photos Calendar Contacts Clock Camera Weather Maps Notes Messages Games Search
-Profile Account Printer Editor Welcome Warning Error Update Login Battery Network Sound Display""".split()  # noqa: SIM905
+Profile Account Printer Editor Welcome Warning Error Update Login Battery Network Sound Display""".split()
 MENUS = """New Open Save Print Close Exit Undo Redo Cut Copy Paste Find Select Zoom View Help About Tools Insert Format
-Home Share Export Import Rename Delete""".split()  # noqa: SIM905
+Home Share Export Import Rename Delete""".split()
 FIELDS = {
     "Name": lambda rng: rng.choice(lexicon.NAMES),
     "City": lambda rng: rng.choice(lexicon.CITIES),

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-    seventeen eighteen nineteen twenty""".split()  # noqa: SIM905
+    seventeen eighteen nineteen twenty""".split()
 _TENS = {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 _SAME = {
     **{word: str(number) for number, word in enumerate(_NUMBERS)},
@@ -21,7 +21,7 @@ _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
 STOP_WORDS = frozenset(
     """a an the and or of in on at to from with by for is are was were be been it its this that these those there here
     then than as into onto over under he she they his her their i you we has have had do does did not no which who
-    while where when what both each other some very""".split()  # noqa: SIM905
+    while where when what both each other some very""".split()
 )
 """Words that say little of a picture."""
 

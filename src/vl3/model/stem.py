@@ -29,9 +29,9 @@ class Stem(nn.Module):
     def __init__(self, config: StemConfig, hidden_size: int, num_channels: int) -> None:
         super().__init__()
         self.trunk = Trunk(config, num_channels)
-        width = sum(config.channels[group] * max(1, PATCH // stride) ** 2 for group, stride in _TAPS.items())
-        self.norm = nn.LayerNorm(width)
-        self.proj = nn.Linear(width + _NUM_PLACE, hidden_size)
+        widths = [config.channels[group] * max(1, PATCH // stride) ** 2 for group, stride in _TAPS.items()]
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)  # shallow maps would drown deep ones
+        self.proj = nn.Linear(sum(widths) + _NUM_PLACE, hidden_size)
         self.class_embedding = nn.Linear(config.num_classes, hidden_size, bias=False)
 
     def forward(self, pixels_NP: Tensor, frames: list[tuple[int, tuple[int, int, int]]]) -> Tensor:
@@ -43,9 +43,9 @@ class Stem(nn.Module):
         """Frames of one size, together."""
         images_FYXC = unpatchify(pixels_NP, (count, h, w), PATCH, merge)
         maps, classes_FCYX = self.trunk(images_FYXC.permute(0, 3, 1, 2))
-        features_FYXC = torch.cat([_to_patches(x, h, w) for x in maps], dim=-1)
-        place_FYXC = _places(h, w, features_FYXC).expand(count, h, w, _NUM_PLACE)
-        x_FYXD = self.proj(torch.cat([self.norm(features_FYXC), place_FYXC.to(features_FYXC.dtype)], dim=-1))
+        features = [norm(_to_patches(x, h, w)) for norm, x in zip(self.norms, maps, strict=True)]
+        place_FYXC = _places(h, w, features[0]).expand(count, h, w, _NUM_PLACE)
+        x_FYXD = self.proj(torch.cat([*features, place_FYXC.to(features[0].dtype)], dim=-1))
         x_FYXD = x_FYXD + self.class_embedding(_to_patches(classes_FCYX, h, w))
         return window_order(x_FYXD.permute(1, 2, 0, 3), merge).transpose(0, 1).flatten(0, 1)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from vl3.processing.patches import patchify
 
 from recipes.nano.data.clip_words import TOPICS
 from recipes.nano.data.clips import RENDERERS
@@ -20,7 +21,6 @@ from recipes.nano.data.sample import KINDS, Sample, Split, Writer
 from vl3.config import PruneConfig, SamplingConfig
 from vl3.data.schema import parse
 from vl3.media import FetchLimits, probe, read
-from vl3.processing.patches import patchify
 from vl3.processing.prune import keep_mask
 
 DISTINCT = [name for name in COLOURS if name not in ("white", "black")]

@@ -157,8 +157,8 @@ def test_positions_and_relations_follow_from_the_regions(pool: Pool) -> None:
                 x, y = centers[name]
                 column = ("left" in q.answer) * 0 or ("right" in q.answer) * 2 or (1 if "left" not in q.answer else 0)
                 row = 0 if "top" in q.answer else 2 if "bottom" in q.answer else 1
-                assert int(x * 3 - 1e-9) == column or abs(x - 0.5) < 0.16 and column == 1, (seed, q)
-                assert int(y * 3 - 1e-9) == row or abs(y - 0.5) < 0.16 and row == 1 or abs(y * 3 - row - 0.5) < 0.62
+                assert int(x * 3 - 1e-9) == column or (abs(x - 0.5) < 0.16 and column == 1), (seed, q)
+                assert int(y * 3 - 1e-9) == row or (abs(y - 0.5) < 0.16 and row == 1) or abs(y * 3 - row - 0.5) < 0.62
                 positions += 1
             if q.kind == "relation" and q.answer == "yes" and "left of" in q.text:
                 one, other = (

@@ -17,7 +17,7 @@ QUESTIONS = Path(__file__).with_name("photos.jsonl")
 VIDEO = {".mp4", ".avi", ".gif"}
 
 _COLOURS = """black white grey silver red orange yellow gold green blue purple violet pink brown beige cream peach
-    turquoise teal navy magenta maroon""".split()  # noqa: SIM905
+    turquoise teal navy magenta maroon""".split()
 _SIDES = ["left", "right", "above", "below", "under", "top", "bottom", "middle", "centre"]
 _CLOSED = {"colour": set(_COLOURS), "position": set(_SIDES)}
 _HEDGES = {"not", "no", "never", "neither", "nor", "or", "cannot", "unknown"}
