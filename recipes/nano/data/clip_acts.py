@@ -1,4 +1,4 @@
-"""What one thing does in a clip: it moves, turns back, enters, leaves, blinks, changes colour, grows, shrinks, rests."""
+"""What one thing does in a clip: move, turn back, enter, leave, blink, change colour, grow, shrink or rest."""
 
 import random
 from collections.abc import Callable, Sequence

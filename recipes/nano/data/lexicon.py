@@ -1,4 +1,3 @@
-
 """What is written in nano's pictures: frequent English words of 3 to 9 letters, numbers, prices, times, dates."""
 
 import random
