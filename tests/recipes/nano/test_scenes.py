@@ -18,9 +18,9 @@ from recipes.nano.data.templates import TEMPLATES, ask
 from recipes.nano.data.words import COLOURS, NUMBERS, POSITIONS, SHAPES, a, alike, plural, shade
 
 NAMES = (
-    "dog cat horse cow pig rabbit mouse monkey bear elephant giraffe fish bird frog bee snail octopus car bus bike train "
-    "ship airplane apple banana lemon carrot pizza cookie house tent flower tree shoe hat hammer saw scissors guitar drum "
-    "lamp kettle globe stamp book anchor"
+    "dog cat horse cow pig rabbit mouse monkey bear elephant giraffe fish bird frog bee snail octopus car bus bike "
+    "train ship airplane apple banana lemon carrot pizza cookie house tent flower tree shoe hat hammer saw scissors guitar "
+    "drum lamp kettle globe stamp book anchor"
 ).split()
 
 PURE = {
