@@ -44,7 +44,7 @@ class Align(nn.Module):
         self._size = float((known_LD - self._mean_D).norm(dim=1).mean())
         self._known_LD = F.normalize(known_LD - self._mean_D, dim=1)
         self.background = nn.Parameter(torch.zeros(1, embedding_VD.shape[1]))
-        self.log_scale = nn.Parameter(torch.tensor(2.3))
+        self.log_scale = nn.Parameter(torch.tensor(3.2))  # 25: at 10 no cosine could win against thousands of texts
         nn.init.normal_(self.background, std=0.05)
 
     def forward(self, tokens_nD: Tensor, pack: Pack) -> tuple[Tensor, Tensor]:

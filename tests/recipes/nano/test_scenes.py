@@ -19,8 +19,8 @@ from recipes.nano.data.words import COLOURS, NUMBERS, POSITIONS, SHAPES, a, alik
 
 NAMES = (
     "dog cat horse cow pig rabbit mouse monkey bear elephant giraffe fish bird frog bee snail octopus car bus bike "
-    "train ship airplane apple banana lemon carrot pizza cookie house tent flower tree shoe hat hammer saw scissors guitar "
-    "drum lamp kettle globe stamp book anchor"
+    "train ship airplane apple banana lemon carrot pizza cookie house tent flower tree shoe hat hammer saw scissors "
+    "guitar drum lamp kettle globe stamp book anchor"
 ).split()
 
 PURE = {
