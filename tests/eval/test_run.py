@@ -12,6 +12,7 @@ from PIL import Image
 
 from recipes.nano.data.sample import Clip, Question, Sample, Writer
 from tests.tiny import tiny_checkpoint
+from vl3.chat import media_of
 from vl3.errors import UserError
 from vl3.eval import Item, RunConfig, Task, evaluate
 from vl3.eval.answerers import BlankDecoder, most_frequent, without_pictures
@@ -19,9 +20,11 @@ from vl3.eval.answers import Log, Reply
 from vl3.eval.report import comparison, markdown, read_run
 from vl3.eval.run import Progress
 from vl3.eval.scorers import score
+from vl3.eval.streams import decisions, first_word
 from vl3.eval.tasks.annotations import jsonl, nano
 from vl3.generate import Assistant
 from vl3.media import Decoder, FetchLimits
+from vl3.processing import load_visuals, times_of
 
 COLOURS = ("red", "green", "blue", "red")
 
@@ -56,21 +59,29 @@ def config(out: Path, **changes: Any) -> RunConfig:
 
 def test_the_questions_of_nanos_data(folder: Path) -> None:
     task = nano(folder)
-    assert [(item.id, item.reported_as, item.truth) for item in task.items[:3]] == [
+    assert [(item.id, item.reported_as, item.truth) for item in task.items[:4]] == [
         ("clips:1.1", "when", "from 0.0 to 1.0 seconds"),
+        ("clips:2", "stream", "1.0"),
         ("scenes:1.1", "colour", "red."),
         ("scenes:1.2", "name_scenes", "A square."),
     ]
-    assert task.items[1].cluster == task.items[2].cluster != task.items[3].cluster
-    assert [item.question for item in task.items[1:3]] == ["Which colour?", "What is it?"]
-    assert all(len(item.messages) == 1 for item in task.items)
-    assert len(task.items) == 9 and "1 stream" in task.notes[0]
+    assert task.items[2].cluster == task.items[3].cluster != task.items[4].cluster
+    assert [item.question for item in task.items[2:4]] == ["Which colour?", "What is it?"]
+    assert all(len(item.messages) == 1 for item in task.items if item.kind != "stream")
+    stream = task.items[1]
+    assert (stream.kind, stream.truth, len(task.items)) == ("stream", "1.0", 10)
 
 
 def test_a_run_and_its_log(assistant: Assistant, folder: Path, tmp_path: Path) -> None:
     result = evaluate(nano(folder), assistant, config(tmp_path / "run"))
     row = result["rows"]["model"]
-    assert {kind: cell["n"] for kind, cell in row.items()} == {"colour": 4, "name_scenes": 4, "when": 1, "all": 9}
+    assert {kind: cell["n"] for kind, cell in row.items()} == {
+        "colour": 4,
+        "name_scenes": 4,
+        "stream": 1,
+        "when": 1,
+        "all": 10,
+    }
     assert json.loads((tmp_path / "run/result.json").read_text()) == result
     log = Log(tmp_path / "run/answers/model.jsonl").records
     first = log["clips:1.1"]
@@ -78,8 +89,26 @@ def test_a_run_and_its_log(assistant: Assistant, folder: Path, tmp_path: Path) -
         "<|im_start|>user\nTime 0.0s:<image>,Time 1.0s:<image>\nWhen?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert log["scenes:1.1"].visual_tokens > 0
-    messages = nano(folder).items[1].messages
+    messages = nano(folder).items[2].messages
     assert log["scenes:1.1"].answer == assistant.chat(messages, max_new_tokens=6).text
+
+
+def test_a_stream_is_scored_by_when_the_model_first_speaks(assistant: Assistant, folder: Path) -> None:
+    """The one pass over the clip decides as a pass over each beginning of it does."""
+    [item] = [item for item in nano(folder).items if item.kind == "stream"]
+    part = {**item.messages[-1]["content"][0], "fps": 4}
+    item = replace(item, messages=[*item.messages[:-1], {"role": "stream", "content": [part]}])
+    seen: list[bool] = []
+    for frames in range(1, 9):
+        short = [*item.messages[:-1], {"role": "stream", "content": [{**part, "end_s": frames / 4}]}]
+        visuals, infos = load_visuals(media_of(short), assistant.processor.config, assistant.decoder)
+        inputs = assistant.processor.inputs(short, visuals, times_of(infos), add_generation_prompt=False)
+        seen.append(decisions(assistant, inputs)[-1])
+        assert len(infos[0].times_s) == frames
+    reply = first_word(assistant, item, {})
+    due = next((frames / 4 for frames, speaks in enumerate(seen, 1) if speaks), 2.0)
+    assert reply.text == f"{due:.1f}" and reply.visual_tokens > 0
+    assert [score(item, answer).score for answer in ("0.0", "2.0", "2.1", "", "1.0 or 2.0")] == [1, 1, 0, 0, 0]
 
 
 class KilledError(Exception):
@@ -111,7 +140,7 @@ def test_killed_and_resumed_in_any_batches_the_result_is_the_same(
             log.write('{"id": "clips:1.1", "ki')
     done = len(told)
     evaluate(task, assistant, config(tmp_path / "parts", baselines=baselines), progress=Progress(advance=advance))
-    assert done == 12 and len(told) == 9 + 9 + 9, "no question is asked twice"
+    assert done == 12 and len(told) == 10 + 10 + 10, "no question is asked twice"
     assert (tmp_path / "whole/result.json").read_bytes() == (tmp_path / "parts/result.json").read_bytes()
     before = (tmp_path / "whole/answers/model.jsonl").read_bytes()
     evaluate(task, assistant, config(tmp_path / "whole", baselines=baselines))
@@ -137,13 +166,13 @@ def test_a_failure_is_named_and_asked_again(assistant: Assistant, folder: Path, 
     assert result["rows"]["model"]["colour"]["n"] == 3 and result["rows"]["model"]["colour"]["failed"] == 1
     picture.write_bytes(content)
     result = evaluate(nano(folder), assistant, config(tmp_path / "run"))
-    assert result["failed"] == [] and result["rows"]["model"]["all"]["n"] == 9
+    assert result["failed"] == [] and result["rows"]["model"]["all"]["n"] == 10
 
 
 def test_a_limit_draws_questions_of_each_kind_by_the_seed(folder: Path) -> None:
     task = nano(folder)
     few = task.limited(2, 0)
-    assert [item.kind for item in few.items].count("colour") == 2 and len(few.items) == 5
+    assert [item.kind for item in few.items].count("colour") == 2 and len(few.items) == 6
     assert few.digest() == task.limited(2, 0).digest()
     assert len({tuple(item.id for item in task.limited(2, seed).items) for seed in range(8)}) > 1
 

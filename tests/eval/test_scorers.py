@@ -91,7 +91,9 @@ def test_right_answers(kind: str, answer: str, truth: str | list[str]) -> None:
 
 @pytest.mark.parametrize("kind", [*SCORERS, "name", "colour", "exact"])
 def test_every_truth_answers_itself_and_noise_breaks_nothing(kind: str) -> None:
-    truth = {"box": "[1, 2, 30, 40]", "when": "from 1.0 to 2.0 seconds", "yes_no": "no"}.get(kind, "two red dogs")
+    truth = {"box": "[1, 2, 30, 40]", "when": "from 1.0 to 2.0 seconds", "yes_no": "no", "stream": "3.0"}.get(
+        kind, "two red dogs"
+    )
     assert scored(kind, truth, truth).score == 1
     rng = random.Random(kind)
     for _ in range(200):

@@ -12,7 +12,8 @@ import numpy as np
 from vl3.chat import Slot, media_of, render
 from vl3.errors import UserError
 from vl3.eval.answers import Reply
-from vl3.eval.task import Item
+from vl3.eval.streams import first_word
+from vl3.eval.task import STREAM, Item
 from vl3.generate import Answer, Assistant, Options
 from vl3.media import Decoder, MediaInfo
 
@@ -29,6 +30,13 @@ def model_answerer(assistant: Assistant, batch_size: int, options: Options) -> A
             item = items[index]
             on_reply(item, found if isinstance(found, UserError) else _reply(item, found))
 
+        for item in items:
+            if item.kind == STREAM:
+                try:
+                    on_reply(item, first_word(assistant, item, options))
+                except UserError as error:
+                    on_reply(item, error)
+        items = [item for item in items if item.kind != STREAM]
         requests = [item.messages for item in items]
         assistant.batch(requests, batch_size=batch_size, return_errors=True, on_answer=told, **options)
 

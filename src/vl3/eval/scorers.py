@@ -15,6 +15,8 @@ Scorer = Callable[[str, str], Score]
 
 MOMENT_TOLERANCE_S = 0.5
 """How far a moment may be off."""
+STREAM_TOLERANCE_S = 1.0
+"""How early or late the first word about a stream may be: one frame, at one frame a second."""
 BOX_IOU = 0.5
 """Overlap from which a box counts as found."""
 ANLS_THRESHOLD = 0.5
@@ -92,6 +94,12 @@ def span_iou(a: Sequence[float], b: Sequence[float]) -> float:
     return both / either if either > 0 and a[1] >= a[0] else 0.0
 
 
+def stream(answer: str, truth: str) -> Score:
+    """1 if the first word came within a second of when it was due."""
+    said = _seconds(answer)
+    return Score(float(len(said) == 1 and abs(said[0] - float(truth)) <= STREAM_TOLERANCE_S + 1e-9), said or None)
+
+
 def order(answer: str, truth: str) -> Score:
     """The same things one after the other."""
     said = things(answer)
@@ -132,6 +140,7 @@ SCORERS: dict[str, Scorer] = {
     "box": box,
     "order": order,
     "when": when,
+    "stream": stream,
     "video_caption": caption,
     "text": caption,
 }

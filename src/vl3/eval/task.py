@@ -12,6 +12,9 @@ from typing import Any
 
 from vl3.chat import Message, media_of, parts_of
 
+STREAM = "stream"
+"""The kind of a question that asks when a watching model first speaks, not for an answer in words."""
+
 
 @dataclass(frozen=True)
 class Item:

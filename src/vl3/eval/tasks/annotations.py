@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from vl3.chat import Message, parts_of
+from vl3.data.boxes import write_time
 from vl3.data.schema import independent_turns, parse
 from vl3.errors import UserError
 from vl3.eval.scorers import score
-from vl3.eval.task import Item, Task, cluster_of
+from vl3.eval.streams import watching
+from vl3.eval.task import STREAM, Item, Task, cluster_of
 
 PLAIN = "exact"
 """The kind of a question that names none."""
@@ -24,16 +26,12 @@ def jsonl(files: Sequence[Path], name: str = "jsonl") -> Task:
     if len({file.stem for file in files}) < len(files):
         raise UserError("two files of one name: questions are told apart by it; rename one")
     items: list[Item] = []
-    streams = 0
     for file in files:
         if not file.is_file():
             raise UserError(f"{file}: no such file")
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            found = _questions(line, file, number)
-            items += found
-            streams += not found
-    notes = [f"{streams} stream samples are left out: when to speak is not evaluated yet"] if streams else []
-    return Task(name, items, score, notes)
+            items += _questions(line, file, number)
+    return Task(name, items, score)
 
 
 def nano(folder: Path) -> Task:
@@ -45,7 +43,7 @@ def nano(folder: Path) -> Task:
 
 
 def _questions(line: str, file: Path, number: int) -> list[Item]:
-    """The questions of one line; none for a stream."""
+    """The questions of one line; a stream is one: when does the model first speak?"""
     where = f"{file}:{number}"
     try:
         data: Any = json.loads(line)
@@ -53,7 +51,8 @@ def _questions(line: str, file: Path, number: int) -> list[Item]:
         raise UserError(f"{where}: not valid JSON: {error}") from error
     sample = parse(data, where, file.parent.absolute())
     if sample.kind == "stream":
-        return []
+        watched, due_s = watching(sample.messages)
+        return [Item(f"{file.stem}:{number}", STREAM, watched, write_time(due_s), cluster_of(watched, where))]
     asked = independent_turns(sample.messages) if sample.independent else [sample.messages]
     kinds = data.get("kinds") or [PLAIN] * len(asked)
     if len(kinds) != len(asked) or not all(isinstance(kind, str) for kind in kinds):
