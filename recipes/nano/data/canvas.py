@@ -143,7 +143,7 @@ def trim(image: Image.Image) -> Image.Image:
 def place(
     rng: random.Random, frame: tuple[int, int], sizes: Sequence[tuple[int, int]], gap: int
 ) -> tuple[list[Box], float]:
-    """Boxes of the given sizes in the frame, as far apart as `find_room` says, and the scale at which they fit.
+    """Boxes of the given sizes in the frame, apart as `find_room` says, and the scale (1 or less) at which they fit.
 
     Most have a clear position, all nine alike; the others are anywhere.
     """

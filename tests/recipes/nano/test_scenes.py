@@ -15,13 +15,15 @@ from recipes.nano.data.pool import Picture, Pool
 from recipes.nano.data.sample import Question, Writer
 from recipes.nano.data.scenes import RENDERERS
 from recipes.nano.data.templates import TEMPLATES, ask
-from recipes.nano.data.words import COLOURS, NUMBERS, POSITIONS, SHAPES, a, alike, plural, shade
+from recipes.nano.data.words import COLOURS, NUMBERS, POSITIONS, SHAPES, a, alike, plural, shade, words
 
-NAMES = (
-    "dog cat horse cow pig rabbit mouse monkey bear elephant giraffe fish bird frog bee snail octopus car bus bike "
-    "train ship airplane apple banana lemon carrot pizza cookie house tent flower tree shoe hat hammer saw scissors "
-    "guitar drum lamp kettle globe stamp book anchor"
-).split()
+NAMES = sorted(
+    words(
+        "dog cat horse cow pig rabbit mouse monkey bear elephant giraffe fish bird frog bee snail octopus car bus bike "
+        "train ship airplane apple banana lemon carrot pizza cookie house tent flower tree shoe hat hammer saw "
+        "scissors guitar drum lamp kettle globe stamp book anchor"
+    )
+)
 
 PURE = {
     "red": (220, 20, 20),
@@ -66,7 +68,7 @@ def colour_map(image: Image.Image) -> np.ndarray:
     """The nearest of PURE for every pixel, as a number; -1 for the grey background and what is near to it."""
     pixels = np.asarray(image).astype(int)
     reference = np.array([*PURE.values(), (128, 128, 128)])
-    nearest = ((pixels[:, :, None] - reference) ** 2).sum(-1).argmin(-1)
+    nearest = np.stack([((pixels - colour) ** 2).sum(-1) for colour in reference]).argmin(0)
     return np.where(nearest == len(PURE), -1, nearest)
 
 
@@ -120,7 +122,7 @@ def test_boxes_bound_what_was_pasted(pool: Pool) -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_shapes_are_where_the_regions_say_in_the_colour_they_say(pool: Pool) -> None:
-    for seed in range(40):
+    for seed in range(15):
         sample = RENDERERS["shapes"](random.Random(seed), pool, "train")
         colours = colour_map(sample.images[0])
         height, width = colours.shape
@@ -134,7 +136,7 @@ def test_shapes_are_where_the_regions_say_in_the_colour_they_say(pool: Pool) -> 
 @pytest.mark.usefixtures("plain")
 def test_counts_follow_from_the_pixels(pool: Pool) -> None:
     checked = 0
-    for seed in range(120):
+    for seed in range(60):
         sample = RENDERERS["shapes"](random.Random(seed), pool, "train")
         question = sample.questions[0]
         asked = [colour for colour in PURE if f"{colour} shapes" in question.text]
@@ -142,30 +144,30 @@ def test_counts_follow_from_the_pixels(pool: Pool) -> None:
             number = blobs(colour_map(sample.images[0]) == list(PURE).index(asked[0]))
             assert question.answer == NUMBERS[number], (seed, question)
             checked += 1
-    assert checked > 10
+    assert checked > 5
 
 
 def test_positions_and_relations_follow_from_the_regions(pool: Pool) -> None:
-    words = {word for row in POSITIONS for word in row}
+    places = {word for row in POSITIONS for word in row}
     positions = relations = 0
     for seed in range(150):
         sample = RENDERERS["scenes"](random.Random(seed), pool, "train")
         centers = {r.text: ((r.box[0] + r.box[2]) / 2000, (r.box[1] + r.box[3]) / 2000) for r in sample.regions}
         for q in sample.questions:
-            if q.kind == "position" and q.answer in words:
+            if q.kind == "position" and q.answer in places:
                 name = max((n for n in centers if f"the {n}" in q.text.lower()), key=len)
                 x, y = centers[name]
-                column = ("left" in q.answer) * 0 or ("right" in q.answer) * 2 or (1 if "left" not in q.answer else 0)
-                row = 0 if "top" in q.answer else 2 if "bottom" in q.answer else 1
-                assert int(x * 3 - 1e-9) == column or (abs(x - 0.5) < 0.16 and column == 1), (seed, q)
-                assert int(y * 3 - 1e-9) == row or (abs(y - 0.5) < 0.16 and row == 1) or abs(y * 3 - row - 0.5) < 0.62
+                for value, low, high in ((x, "left", "right"), (y, "top", "bottom")):
+                    word = low if value < 0.37 else high if value > 0.63 else ""
+                    assert (low in q.answer, high in q.answer) == (word == low, word == high), (seed, q)
                 positions += 1
-            if q.kind == "relation" and q.answer == "yes" and "left of" in q.text:
-                one, other = (
-                    max((n for n in centers if f"the {n}" in part), key=len) for part in q.text.lower().split("left of")
-                )
-                assert centers[one][0] < centers[other][0]
-                relations += 1
+            for word, axis, sign in ((" left of ", 0, 1), (" right of ", 0, -1), (" above ", 1, 1), (" below ", 1, -1)):
+                if q.kind == "relation" and q.answer in ("yes", "no") and word in q.text:
+                    one, other = (
+                        max((n for n in centers if f"the {n}" in part), key=len) for part in q.text.lower().split(word)
+                    )
+                    assert (sign * (centers[other][axis] - centers[one][axis]) > 0) == (q.answer == "yes"), (seed, q)
+                    relations += 1
     assert positions > 50 and relations > 5
 
 
@@ -179,7 +181,7 @@ def test_yes_and_no_and_counts_are_balanced(pool: Pool) -> None:
 
 
 def test_held_out_wordings_are_not_asked_in_training() -> None:
-    names = "a the other first second plural colour where box beside one two more most order nth aspect".split()
+    names = words("a the other first second plural colour where box beside one two more most order nth aspect")
     fields = {name: name.upper() for name in names}
     for key, wordings in TEMPLATES.items():
         assert len(set(wordings.train)) >= 6 and len(set(wordings.held_out)) >= 3
