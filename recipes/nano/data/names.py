@@ -31,6 +31,7 @@ PLURAL = {
 """Nouns that end in s of one thing."""
 
 JUNK = {
+    "boom",
     "animal", "artifact", "back", "background", "black", "block", "border", "card", "cartoon", "clip art",
     "clipart", "creation", "decoration", "design", "drawing", "etiquette", "figure", "file", "frame", "front",
     "graphic", "head", "icon", "illustration", "image", "layer", "line", "logo", "man", "object", "one",

@@ -62,8 +62,9 @@ def tuxpaint(context: Context) -> Iterator[Found]:
             yield Found(name, _tuxpaint_kind(path), "tuxpaint-stamps-default", lambda path=path: Image.open(path))
 
 
-TUXPAINT_DRAWN = {"cartoon", "roadsigns", "flags", "easter", "hanukkah", "newyears"}
+TUXPAINT_DRAWN = {"cartoon", "hats", "roadsigns", "flags", "easter", "hanukkah", "newyears"}
 TUXPAINT_DRAWN_FILES = {
+    "pizza", "button", "tooth", "hedgehog", "eye",
     "candy_cane", "Santa", "lamp", "santahat", "stocking", "tree", "hard_candy", "bow", "blackcat",
     "ghost", "jackolantern_mean", "jackolantern_happy", "inukshuk-outline", "spider", "knight_helmet", "0_sun", "ring",
     "tree2", "edward_bear", "star", "toilet", "lightningbolt", "butterfly", "bluebird",
@@ -248,8 +249,6 @@ CLIP_ART_FOLDERS = {"animals", "food", "tools", "transportation", "plants", "peo
 }  # fmt: skip
 CLIP_ART_COLLECTIONS = ("clipart by", "various cliparts", "homes clipart", "etiquette", "r16 ", "part of the flat")
 """Titles that name the collection: what is shown stands in the file's name."""
-BROKEN_LINK = (255, 52, 52)
-"""The cross in the bitmap that stands for one that could not be drawn."""
 
 
 def clip_art(context: Context) -> Iterator[Found]:
