@@ -72,7 +72,7 @@ def centres(sample: Sample, colour: str) -> list[tuple[float, float] | None]:
 
 def test_things_move_as_told(pool: Pool) -> None:
     told: Counter[str] = Counter()
-    for seed in range(150):
+    for seed in range(80):
         sample = render("motions", seed, pool)
         for question in sample.questions:
             found = re.search(SHAPE, question.text, re.IGNORECASE)
@@ -84,12 +84,12 @@ def test_things_move_as_told(pool: Pool) -> None:
             way = ("to the left" if dx < 0 else "to the right") if across else ("up" if dy < 0 else "down")
             assert (way, max(abs(dx), abs(dy)) > 16) == (question.answer, True), (seed, question, places)
             told[way] += 1
-    assert len(told) == 4 and sum(told.values()) > 30
+    assert len(told) == 4 and sum(told.values()) > 20
 
 
 def test_spans_are_what_the_frames_show(pool: Pool) -> None:
     checked = 0
-    for seed in range(200):
+    for seed in range(120):
         sample = render("events", seed, pool)
         for question in sample.questions:
             found = re.search(UNLIT_SHAPE, question.text, re.IGNORECASE)
@@ -98,14 +98,14 @@ def test_spans_are_what_the_frames_show(pool: Pool) -> None:
                 shown = [s for s, place in enumerate(centres(sample, found[1].lower())) if place is not None]
                 assert shown == list(range(int(times[1]), int(times[2]))), (seed, question)
                 checked += 1
-    assert checked > 6
+    assert checked > 3
 
 
 def test_new_patterns_of_motion_are_held_out(pool: Pool) -> None:
     def slanted(split: Split) -> int:
         """Clips in which a colour moves along both axes from one seen frame to the next."""
         count = 0
-        for seed in range(100):
+        for seed in range(50):
             sample = render("motions", seed, pool, split)
             for colour in DISTINCT:
                 places = centres(sample, colour)
@@ -114,7 +114,7 @@ def test_new_patterns_of_motion_are_held_out(pool: Pool) -> None:
         return count
 
     assert slanted("train") == 0
-    assert slanted("held_out") > 5
+    assert slanted("held_out") > 2
 
 
 def test_held_out_wordings_are_never_in_training(pool: Pool) -> None:
@@ -124,7 +124,7 @@ def test_held_out_wordings_are_never_in_training(pool: Pool) -> None:
             for topic in TOPICS.values()
             for text in topic.held_out
         ]
-        texts = [q.text for name in RENDERERS for seed in range(40) for q in render(name, seed, pool, split).questions]
+        texts = [q.text for name in RENDERERS for seed in range(25) for q in render(name, seed, pool, split).questions]
         return sum(any(pattern.fullmatch(text) for pattern in patterns) for text in texts) / len(texts)
 
     assert matching("train") == 0
