@@ -41,14 +41,18 @@ def test_the_loss_is_what_its_description_says(tmp_path: Path) -> None:
     tokens = torch.randn(6, words.shape[1]) * 0.3
     loss, named = align(tokens, pack_of(texts, 2, 3))
 
-    centred = words.double() - words.double().mean(0)
-
-    def direction(text: str) -> torch.Tensor:
+    def meaning(text: str) -> torch.Tensor:
         ids = checkpoint.tokenizer.encode(" " + text).ids
         weights = [LATER_TOKEN**k for k in range(len(ids))]
-        return sum(w * centred[i] for w, i in zip(weights, ids, strict=True)) / sum(weights)
+        return sum(w * words[i].double() for w, i in zip(weights, ids, strict=True)) / sum(weights)
 
-    size = centred.norm(dim=1).mean()
+    known = torch.stack([meaning(text) for text in ("ab", "ba", "c")])
+    mean = known.mean(0)
+    size = (known - mean).norm(dim=1).mean()
+
+    def direction(text: str) -> torch.Tensor:
+        return meaning(text) - mean
+
     candidates = torch.stack([align.background[0].double(), *(direction(t) for t in ("ab", "ba", "c", "new"))])
     rows = {"": 0, "ab": 1, "ba": 2, "c": 3, "new": 4}
     down = [F.normalize(direction(w), dim=0) for w in ("top", "middle", "bottom")]
@@ -60,7 +64,7 @@ def test_the_loss_is_what_its_description_says(tmp_path: Path) -> None:
         row, column = divmod(place, 3)
         # two rows: each a quarter from the edge, halfway between an end and the middle
         vertical = 0.25 * down[1] + 0.75 * down[0 if row == 0 else 2]
-        bare = tokens[place].double() - words.double().mean(0) - PLACE_SHARE * size * (vertical + across[column]) / 2
+        bare = tokens[place].double() - mean - PLACE_SHARE * size * (vertical + across[column]) / 2
         cosines = F.cosine_similarity(bare[None], candidates)
         logits = align.log_scale.double().exp() * cosines
         each = F.cross_entropy(logits, torch.tensor(rows[text]), label_smoothing=0.05)
@@ -115,11 +119,14 @@ def test_alignment_teaches_the_encoder_and_leaves_the_language_model_alone(tmp_p
         language={"lr": 0},
         align={"texts": str(tmp_path / "texts.txt")},
         save={"every_steps": 40, "layouts": ["vl3"]},
+        held_out={"data": {"sources": [str(write_regions(tmp_path / "held_out", 6, seed=1))]}, "every_steps": 40},
     )
     train(config)
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
-    assert log[-1]["align_loss"] < log[0]["align_loss"] * 0.7
-    assert log[-1]["align_accuracy"] > 0.8 > log[0]["align_accuracy"]
+    *steps, measured = log
+    assert steps[-1]["align_loss"] < steps[0]["align_loss"] * 0.7
+    assert steps[-1]["align_accuracy"] > 0.8 > steps[0]["align_accuracy"]
+    assert measured["held_out_named"] > 0.6
     before, after = load_checkpoint(tmp_path / "model"), load_checkpoint(tmp_path / "run")
     for (name, a), b in zip(before.model.state_dict().items(), after.model.state_dict().values(), strict=True):
         assert torch.equal(a, b) == name.startswith("language."), name

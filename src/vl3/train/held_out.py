@@ -44,7 +44,7 @@ def figures(objective: Objective, packs: Sequence[Pack], world: World, half: boo
 def _exact(pack: Pack, likeliest: Tensor) -> tuple[int, int]:
     """(answers all of whose tokens are the likeliest ones, answers): with greedy decoding, those that are right."""
     places = (next_token_targets(pack.labels, pack.lengths) != IGNORE).nonzero()[:, 0]
-    if not len(places):
+    if not len(likeliest):  # nothing is supervised, or the language model did not run
         return 0, 0
     begins = torch.cat([torch.ones(1, dtype=torch.bool), places.diff() > 1])
     answer_of = begins.cumsum(0) - 1
