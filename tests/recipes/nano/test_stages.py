@@ -1,5 +1,6 @@
 """nano's recipes and its build: stages that chain, and data that is a function of set, split and number."""
 
+import itertools
 import json
 import random
 from pathlib import Path
@@ -19,7 +20,7 @@ STAGES = sorted((Path(__file__).parents[3] / "recipes" / "nano").glob("stage*.ya
 def test_every_stage_starts_from_the_one_before() -> None:
     configs = [read_recipe(path) for path in STAGES]
     assert len(configs) == 5
-    for before, after in zip(configs, configs[1:], strict=False):
+    for before, after in itertools.pairwise(configs):
         assert after.init_from == before.output
     assert all(config.vision.frozen == ("stem.trunk",) for config in configs)
     align, adapt, *later = configs
