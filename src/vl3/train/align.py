@@ -36,13 +36,20 @@ class Align(nn.Module):
         """embedding_VD: the language model's word embeddings, which are copied."""
         super().__init__()
         self.config, self._tokenizer = config, tokenizer
-        self._words_VD = embedding_VD.detach().float()
+        self._words_VD = embedding_VD.detach().float().cpu()
         self._texts = {text: row for row, text in enumerate(read_texts(config.texts))}
         known_LD = torch.stack([self._meaning(text) for text in self._texts])
         # what all texts have in common tells none from another: directions are from their mean
-        self._mean_D = known_LD.mean(dim=0)
-        self._size = float((known_LD - self._mean_D).norm(dim=1).mean())
-        self._known_LD = F.normalize(known_LD - self._mean_D, dim=1)
+        self._common_D = known_LD.mean(dim=0)
+        self._size = float((known_LD - self._common_D).norm(dim=1).mean())
+        self._place_words = [
+            F.normalize(torch.stack([self._direction(word) for word in words]), dim=1)
+            for words in (("top", "middle", "bottom"), ("left", "center", "right"))
+        ]
+        self.known_LD: Tensor
+        self.mean_D: Tensor
+        self.register_buffer("known_LD", F.normalize(known_LD - self._common_D, dim=1), persistent=False)
+        self.register_buffer("mean_D", self._common_D, persistent=False)
         self.background = nn.Parameter(torch.zeros(1, embedding_VD.shape[1]))
         self.log_scale = nn.Parameter(torch.tensor(3.2))  # 25: at 10 no cosine could win against thousands of texts
         nn.init.normal_(self.background, std=0.05)
@@ -55,8 +62,8 @@ class Align(nn.Module):
         texts = [text for text in pack.visual_texts if text is not None]
         rows, new_texts = self._rows(texts)
         targets = torch.tensor(rows, device=device)
-        directions_LD = torch.cat([self.background, self._known_LD.to(device), self._directions(new_texts).to(device)])
-        bare_nD = tokens_nD[chosen].float() - self._mean_D.to(device)
+        directions_LD = torch.cat([self.background, self.known_LD, self._directions(new_texts).to(device)])
+        bare_nD = tokens_nD[chosen].float() - self.mean_D
         bare_nD = bare_nD - PLACE_SHARE * self._size * self._places(pack.visuals).to(device)[chosen]
         with torch.autocast(device.type, enabled=False):
             cosine_nL = F.normalize(bare_nD, dim=1) @ F.normalize(directions_LD, dim=1).T
@@ -86,7 +93,7 @@ class Align(nn.Module):
         return torch.stack([self._direction(t) for t in texts]) if texts else torch.empty(0, width)
 
     def _direction(self, text: str) -> Tensor:
-        return self._meaning(text) - self._mean_D
+        return self._meaning(text) - self._common_D
 
     def _meaning(self, text: str) -> Tensor:
         """The mean embedding of a text's tokens, the earlier ones counting more. [D]."""
@@ -96,8 +103,7 @@ class Align(nn.Module):
 
     def _places(self, visuals: Sequence[Visual]) -> Tensor:
         """For each kept token, a blend of the words for its row and its column, as long as 1 at the most. [n, D]."""
-        down = F.normalize(torch.stack([self._direction(word) for word in ("top", "middle", "bottom")]), dim=1)
-        across = F.normalize(torch.stack([self._direction(word) for word in ("left", "center", "right")]), dim=1)
+        down, across = self._place_words
         pieces = []
         for visual in visuals:
             rows, columns = (side // visual.merge for side in visual.grid[1:])
