@@ -31,6 +31,18 @@ def test_every_stage_starts_from_the_one_before() -> None:
     assert [c.processor.prune.mode for c in configs] == ["off", "off", "off", "published", "published"]
 
 
+@pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
+def test_every_source_is_one_that_is_made(path: Path) -> None:
+    config = read_recipe(path)
+    assert config.held_out is not None
+    made = [{name for name, counts in build.SETS.items() if counts[split]} for split in (0, 1)]
+    trained = {Path(source.path).stem for source in config.data.sources}
+    assert trained <= made[0] | {"image_captions", "text"}
+    assert {Path(source.path).stem for source in config.held_out.data.sources} <= made[1]
+    assert all("/held_out/" in source.path for source in config.held_out.data.sources)
+    assert all("/train/" in source.path for source in config.data.sources)
+
+
 def test_replay_has_none_of_the_questions_that_are_kept_for_comparison() -> None:
     assert len(set(prompts())) == len(prompts()) and not set(prompts()) & set(KEPT) and len(KEPT) == 20
 
