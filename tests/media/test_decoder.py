@@ -95,7 +95,7 @@ def test_a_crashing_child_is_the_files_fault(clip: Path) -> None:
         pid = decoder._child.pid
         os.kill(pid, signal.SIGSTOP)  # so that it cannot answer before it crashes
         os.kill(pid, signal.SIGSEGV)
-        waker = threading.Timer(0.3, decoder._child.send_signal, (signal.SIGCONT,))  # does nothing if it has ended
+        waker = threading.Timer(2, decoder._child.send_signal, (signal.SIGCONT,))  # does nothing if it has ended
         waker.start()
         with pytest.raises(UserError, match=r"clip\.mp4: the decoder crashed"):
             decoder.read(info)

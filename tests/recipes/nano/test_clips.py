@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from vl3.processing.patches import patchify
 
 from recipes.nano.data.clip_words import TOPICS
 from recipes.nano.data.clips import RENDERERS
@@ -21,6 +20,7 @@ from recipes.nano.data.sample import KINDS, Sample, Split, Writer
 from vl3.config import PruneConfig, SamplingConfig
 from vl3.data.schema import parse
 from vl3.media import FetchLimits, probe, read
+from vl3.model.patches import patchify
 from vl3.processing.prune import keep_mask
 
 DISTINCT = [name for name in COLOURS if name not in ("white", "black")]
@@ -149,7 +149,7 @@ def test_the_seed_determines_the_sample(pool: Pool, name: str) -> None:
 
 def test_answers_are_balanced(pool: Pool) -> None:
     answers: dict[str, Counter[str]] = {}
-    for name in ("motions", "events", "screens"):
+    for name in ("motions", "events", "recordings"):
         for seed in range(120):
             for question in render(name, seed, pool).questions:
                 answers.setdefault(question.kind, Counter())[question.answer] += 1
@@ -161,7 +161,7 @@ def test_answers_are_balanced(pool: Pool) -> None:
 
 
 def test_a_written_clip_shows_the_same_at_whole_seconds(pool: Pool, tmp_path: Path) -> None:
-    for index, name in enumerate(("motions", "events", "screens")):
+    for index, name in enumerate(("motions", "events", "recordings")):
         sample = render(name, 3, pool)
         Writer(tmp_path, name).line(index, sample)
         info = probe(tmp_path / f"media/{name}/{index:06d}.mp4", SamplingConfig(fps=1), FetchLimits())
@@ -173,8 +173,8 @@ def test_a_written_clip_shows_the_same_at_whole_seconds(pool: Pool, tmp_path: Pa
 def test_what_stands_still_is_pruned_after_decoding(pool: Pool, tmp_path: Path) -> None:
     kept, total = 0, 0
     for seed in range(8):
-        sample = render("screens", seed, pool)
-        Writer(tmp_path, "screens").line(seed, sample)
+        sample = render("recordings", seed, pool)
+        Writer(tmp_path, "recordings").line(seed, sample)
         frames = read(probe(tmp_path / f"media/screens/{seed:06d}.mp4", SamplingConfig(fps=1), FetchLimits()))
         still, _ = patchify(torch.from_numpy(seen(sample).astype(np.uint8)), 16, 2)
         rows, _ = patchify(torch.from_numpy(frames), 16, 2)
