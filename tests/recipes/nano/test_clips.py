@@ -175,7 +175,7 @@ def test_what_stands_still_is_pruned_after_decoding(pool: Pool, tmp_path: Path) 
     for seed in range(8):
         sample = render("recordings", seed, pool)
         Writer(tmp_path, "recordings").line(seed, sample)
-        frames = read(probe(tmp_path / f"media/screens/{seed:06d}.mp4", SamplingConfig(fps=1), FetchLimits()))
+        frames = read(probe(tmp_path / f"media/recordings/{seed:06d}.mp4", SamplingConfig(fps=1), FetchLimits()))
         still, _ = patchify(torch.from_numpy(seen(sample).astype(np.uint8)), 16, 2)
         rows, _ = patchify(torch.from_numpy(frames), 16, 2)
         shape = (len(frames), -1, 4 * rows.shape[1])
