@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--layers", type=int, default=2, help="of the decoder's 28; the same for both")
-    parser.add_argument("--samples", type=int, default=8, help="of a step")
+    parser.add_argument("--samples", type=int, default=12, help="of a step")
     parser.add_argument("--longest", type=int, default=512, help="tokens of the longest sample")
     parser.add_argument("--steps", type=int, default=3, help="timed ones")
     parser.add_argument("--quick", action="store_true", help="tiny shapes, to try the script")
