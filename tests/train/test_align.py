@@ -71,7 +71,7 @@ def test_the_loss_is_what_its_description_says(tmp_path: Path) -> None:
         each = each + SIZE_WEIGHT * (bare.norm() / size - 1) ** 2
         total += each.item() * (1.0 if text else 0.25)
         right += bool(text) and int(logits.argmax()) == rows[text]
-    assert float(loss) == pytest.approx(total, rel=1e-4)
+    assert loss.item() == pytest.approx(total, rel=1e-4)
     assert named.tolist() == [right, 4]
     assert align_weight(pack_of(texts, 2, 3), config) == 4.25
 
