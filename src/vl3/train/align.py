@@ -1,9 +1,9 @@
 """Dense alignment: each visual token should be the word for what it shows, by the language model's own embeddings.
 
-It is no stage of the paper. A small model that must learn to see from thousands of pictures instead of millions learns
-it an order of magnitude faster when every token of a picture has a target of its own, and without running the
-language model. Targets are sums: a direction for the words, one for the place in the picture (`top`, `left`, ...), at
-the size that word embeddings have; the words are told from all others by cross-entropy over cosines.
+It is no stage of the paper. A small model sees thousands of pictures instead of millions; here every token of a
+picture has a target of its own, and the language model need not run. Targets are sums: a direction for the words, one
+for the place in the picture (`top`, `left`, ...), at the size that word embeddings have; the words are told from all
+others by cross-entropy over cosines.
 
 Shapes: n visual tokens with known texts, L texts to tell apart, D the language model's width.
 """
