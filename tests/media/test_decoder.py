@@ -93,7 +93,9 @@ def test_a_crashing_child_is_the_files_fault(clip: Path) -> None:
     with Decoder(time_limit_s=10) as decoder:
         info = decoder.probe(clip)
         pid = decoder._child.pid
-        os.kill(pid, signal.SIGSTOP)  # so that it cannot answer before it crashes
+        os.kill(pid, signal.SIGSTOP)  # so that it neither answers before it crashes nor crashes before it is asked
+        while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+            time.sleep(0.01)
         os.kill(pid, signal.SIGSEGV)
         waker = threading.Timer(2, decoder._child.send_signal, (signal.SIGCONT,))  # does nothing if it has ended
         waker.start()
