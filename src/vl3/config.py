@@ -70,11 +70,11 @@ class VisionConfig:
     rope_theta: Positive = 10000.0
     """Base of the 2D rotary embedding's frequencies."""
     stem: StemConfig | None = None
-    """A convolutional stem in place of the patch embedding; patch_size must then be 16."""
+    """A convolutional stem in place of the patch embedding; patch_size must then be 16 or 32."""
 
     def __post_init__(self) -> None:
-        if self.stem is not None and self.patch_size != 16:
-            raise ValueError(f"a convolutional stem makes patches of 16 pixels, not {self.patch_size}")
+        if self.stem is not None and self.patch_size not in (16, 32):
+            raise ValueError(f"a convolutional stem makes patches of 16 or 32 pixels, not {self.patch_size}")
         if self.hidden_size % self.num_heads or (self.hidden_size // self.num_heads) % 4:
             raise ValueError(
                 f"hidden_size {self.hidden_size} / num_heads {self.num_heads} must be a whole multiple of 4 "

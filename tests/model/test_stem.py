@@ -90,7 +90,7 @@ def plain_network(file: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
 def test_folded_convolutions_equal_the_published_network(size: tuple[int, int]) -> None:
     file = published_file(SMALL)
     assert stem_config(file, "here") == SMALL
-    stem = Stem(SMALL, 24, 3)
+    stem = Stem(SMALL, 16, 24, 3)
     stem.trunk.load_state_dict(read_trunk(file, SMALL))
     x = torch.randn(2, 3, *size)
     maps, classes = stem.trunk(x)
@@ -106,7 +106,7 @@ def test_another_network_is_refused() -> None:
 
 def test_every_patch_gets_the_features_of_its_own_place() -> None:
     """A frame's features do not depend on its neighbours in the pack or on the order that patches are stored in."""
-    stem = Stem(SMALL, 24, 3).eval()
+    stem = Stem(SMALL, 16, 24, 3).eval()
     frames = torch.randn(3, 64, 96, 3)
     merged, grid = patchify(frames, 16, 2)
     raster, _ = patchify(frames, 16, 1)
@@ -129,7 +129,7 @@ def test_every_patch_gets_the_features_of_its_own_place() -> None:
 
 def test_what_moves_by_a_patch_moves_its_features_by_a_patch() -> None:
     """Finer maps are laid side by side in their own patch: a dot changes the features of its own patch the most."""
-    stem = Stem(replace(SMALL), 24, 3).eval()
+    stem = Stem(replace(SMALL), 16, 24, 3).eval()
     with torch.no_grad():
         stem.proj.weight[:, -10:] = 0  # places aside
     blank = torch.zeros(1, 96, 96, 3)
@@ -158,5 +158,5 @@ def test_the_encoder_takes_a_stem_and_trains_through_it() -> None:
 
 
 def test_a_stem_needs_its_patch_size() -> None:
-    with pytest.raises(UserError, match="16 pixels, not 14"):
+    with pytest.raises(UserError, match="16 or 32 pixels, not 14"):
         decode(VisionConfig, {"stem": {}}, "here")

@@ -1,7 +1,7 @@
 """A convolutional stem in place of the patch embedding, for encoders too small to learn to see from scratch.
 
 EfficientNet-Lite (arXiv 1905.11946; the Lite variants: no squeeze-and-excitation, ReLU6) looks at whole frames. Each
-16-pixel patch then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier makes of the place,
+patch of 16 or 32 pixels then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier makes of the place,
 and where in the frame it lies (CoordConv, arXiv 1807.03247). Batch norms are folded into the convolutions.
 
 Shapes: F frames, C channels, Y and X rows and columns, N patches of all frames, P pixels of a patch, D hidden_size.
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from vl3.config import StemConfig
 from vl3.model.patches import unpatchify, window_order
 
-PATCH = 16
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
 _TAPS = {1: 4, 2: 8, 4: 16, 6: 32}  # groups whose outputs are looked at, and the stride that they have by then
@@ -26,10 +25,11 @@ _NUM_PLACE = 10
 class Stem(nn.Module):
     """Normalised patches -> one feature for each patch."""
 
-    def __init__(self, config: StemConfig, hidden_size: int, num_channels: int) -> None:
+    def __init__(self, config: StemConfig, patch_size: int, hidden_size: int, num_channels: int) -> None:
         super().__init__()
+        self.patch_size = patch_size
         self.trunk = Trunk(config, num_channels)
-        widths = [config.channels[group] * max(1, PATCH // stride) ** 2 for group, stride in _TAPS.items()]
+        widths = [config.channels[group] * max(1, patch_size // stride) ** 2 for group, stride in _TAPS.items()]
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)  # shallow maps would drown deep ones
         self.proj = nn.Linear(sum(widths) + _NUM_PLACE, hidden_size)
         self.class_embedding = nn.Linear(config.num_classes, hidden_size, bias=False)
@@ -41,7 +41,7 @@ class Stem(nn.Module):
 
     def _run(self, pixels_NP: Tensor, count: int, h: int, w: int, merge: int) -> Tensor:
         """Frames of one size, together."""
-        images_FYXC = unpatchify(pixels_NP, (count, h, w), PATCH, merge)
+        images_FYXC = unpatchify(pixels_NP, (count, h, w), self.patch_size, merge)
         maps, classes_FCYX = self.trunk(images_FYXC.permute(0, 3, 1, 2))
         features = [norm(_to_patches(x, h, w)) for norm, x in zip(self.norms, maps, strict=True)]
         place_FYXC = _places(h, w, features[0]).expand(count, h, w, _NUM_PLACE)

@@ -28,7 +28,11 @@ class VisionEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.checkpointing = False
-        self.stem = None if config.stem is None else Stem(config.stem, config.hidden_size, config.num_channels)
+        self.stem = (
+            None
+            if config.stem is None
+            else Stem(config.stem, config.patch_size, config.hidden_size, config.num_channels)
+        )
         if self.stem is None:
             self.patch_embedding = PatchEmbedding(config)
         self.blocks = nn.ModuleList(VisionBlock(config) for _ in range(config.num_layers))

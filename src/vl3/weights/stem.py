@@ -12,8 +12,10 @@ from torch import Tensor
 from vl3.config import ProcessorConfig, StemConfig, VisionConfig
 from vl3.errors import UserError
 from vl3.model.projector import Projector
-from vl3.model.stem import PATCH
 from vl3.model.vision import VisionEncoder
+
+PATCH = 32
+"""Pixels of a new encoder's patches: as many as the stem's deepest stride, so that none sees what its neighbour sees."""
 
 IMAGE_MEAN, IMAGE_STD = 127 / 255, 128 / 255
 """EfficientNet-Lite takes (x - 127) / 128."""
@@ -153,4 +155,4 @@ class Words:
 def stem_processor() -> ProcessorConfig:
     """How frames become a stem's patches."""
     mean, std = (IMAGE_MEAN,) * 3, (IMAGE_STD,) * 3
-    return replace(ProcessorConfig(), patch_size=PATCH, image_mean=mean, image_std=std, image_merge_size=2)
+    return replace(ProcessorConfig(), patch_size=PATCH, image_mean=mean, image_std=std)
