@@ -10,7 +10,6 @@ EXTRAS = [
     "transformers",
     "peft",
     "datasets",
-    "torchdata",
     "tensorboard",
     "accelerate",
     "bitsandbytes",

@@ -1,7 +1,6 @@
 """Runs: resumed, repeated, batched, with failures and baselines, on the tiny model."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from recipes.nano.data.sample import Clip, Question, Sample, Writer
-from tests.tiny import tiny_checkpoint
 from vl3.chat import media_of
 from vl3.errors import UserError
 from vl3.eval import Item, RunConfig, Task, evaluate
@@ -23,17 +21,9 @@ from vl3.eval.scorers import score
 from vl3.eval.streams import decisions, first_word
 from vl3.eval.tasks.annotations import jsonl, nano
 from vl3.generate import Assistant
-from vl3.media import Decoder, FetchLimits
 from vl3.processing import load_visuals, times_of
 
 COLOURS = ("red", "green", "blue", "red")
-
-
-@pytest.fixture(scope="module")
-def assistant() -> Iterator[Assistant]:
-    assistant = Assistant(tiny_checkpoint(), Decoder(60, FetchLimits()))
-    yield assistant
-    assistant.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The Python API: asking, streaming, batching, conversing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import tiny_checkpoint
 from vl3.chat import Message, question
 from vl3.errors import UserError
 from vl3.generate import Answer, Assistant, Conversation
-from vl3.media import Decoder, FetchLimits
 
 RNG = np.random.default_rng(0)
 PICTURE = Image.fromarray(RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8))
 CLIP = RNG.integers(0, 256, (4, 56, 84, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def assistant() -> Iterator[Assistant]:
-    assistant = Assistant(tiny_checkpoint(), Decoder(60, FetchLimits()))
-    yield assistant
-    assistant.close()
 
 
 @pytest.fixture

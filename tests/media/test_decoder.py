@@ -94,7 +94,9 @@ def test_a_crashing_child_is_the_files_fault(clip: Path) -> None:
         info = decoder.probe(clip)
         pid = decoder._child.pid
         os.kill(pid, signal.SIGSTOP)  # so that it neither answers before it crashes nor crashes before it is asked
+        deadline = time.monotonic() + 10
         while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+            assert time.monotonic() < deadline, "the child does not stop"
             time.sleep(0.01)
         os.kill(pid, signal.SIGSEGV)
         waker = threading.Timer(2, decoder._child.send_signal, (signal.SIGCONT,))  # does nothing if it has ended

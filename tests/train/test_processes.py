@@ -1,5 +1,6 @@
 """Runs as users start them: under torchrun, and killed at any moment."""
 
+import json
 import os
 import random
 import signal
@@ -73,6 +74,21 @@ def test_a_rank_without_media_does_not_hang(root: Path, tmp_path: Path) -> None:
     data = replace(config.data, sources=(source,), samples_per_step=2, shuffle=False)
     run(TORCHRUN, replace(config, data=data))
     assert len(losses(tmp_path / "run")) == 12
+
+
+def test_failures_of_all_ranks_are_counted_on(root: Path, tmp_path: Path) -> None:
+    """Only the second rank meets samples that fail; what the checkpoint says of them counts after a resume too."""
+    path = write_toy(tmp_path / "bad", 12, kinds="t")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[1::2]:
+        row["image"] = ["gone.png"]
+        row["conversations"][0]["value"] = "<image>\n" + row["conversations"][0]["value"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = tiny_run(root, tmp_path / "run", steps=3, save={"every_steps": 3, "layouts": ["vl3"]})
+    source = replace(config.data.sources[0], path=str(path))
+    run(TORCHRUN, replace(config, data=replace(config.data, sources=(source,), samples_per_step=4, shuffle=False)))
+    position = json.loads((tmp_path / "run/checkpoints/step-00000003/position.json").read_text())
+    assert (position["data"]["num_seen"], position["data"]["num_failed"]) == (12, 6)
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """A convolutional stem in place of the patch embedding, for encoders too small to learn to see from scratch.
 
 EfficientNet-Lite (arXiv 1905.11946; the Lite variants: no squeeze-and-excitation, ReLU6) looks at whole frames. Each
-patch of 16 or 32 pixels then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier makes of the place,
-and where in the frame it lies (CoordConv, arXiv 1807.03247). Batch norms are folded into the convolutions.
+patch of 16 or 32 pixels then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier makes of
+the place, and where in the frame it lies (CoordConv, arXiv 1807.03247). Batch norms are folded into the convolutions.
 
 Shapes: F frames, C channels, Y and X rows and columns, N patches of all frames, P pixels of a patch, D hidden_size.
 """

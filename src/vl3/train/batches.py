@@ -9,7 +9,7 @@ from torch import Tensor
 from vl3.data import DataConfig, Loader, Pack
 from vl3.errors import UserError
 from vl3.processing import Processor
-from vl3.train.distributed import World, gather_objects
+from vl3.train.distributed import World, gather_objects, sum_over_ranks
 from vl3.train.loss import IGNORE, next_token_targets
 
 
@@ -28,12 +28,14 @@ class Batches:
         return packs + [blank_pack()] * (most - len(packs))
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next step begins."""
-        return self._loader.state_dict()
+        """Where the next step begins, with the failures of all ranks. All take part."""
+        state = self._loader.state_dict()
+        seen, failed = sum_over_ranks([state["num_seen"], state["num_failed"]], self._world)
+        return {**state, "num_seen": int(seen), "num_failed": int(failed)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from there, on any number of ranks."""
-        self._loader.load_state_dict(state)
+        """Goes on from there, on any number of ranks; the first takes over what all have met."""
+        self._loader.load_state_dict(state if self._world.is_main else {**state, "num_seen": 0, "num_failed": 0})
 
 
 def held_out_packs(

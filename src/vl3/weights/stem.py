@@ -15,7 +15,7 @@ from vl3.model.projector import Projector
 from vl3.model.vision import VisionEncoder
 
 PATCH = 32
-"""Pixels of a new encoder's patches: as many as the stem's deepest stride, so that none sees what its neighbour sees."""
+"""Pixels of a new encoder's patches: as many as the stem's deepest stride, so no two see the same place of it."""
 
 IMAGE_MEAN, IMAGE_STD = 127 / 255, 128 / 255
 """EfficientNet-Lite takes (x - 127) / 128."""
