@@ -14,11 +14,12 @@ from recipes.nano.data.sample import Clip, Question, Sample, Writer
 from tests.tiny import tiny_checkpoint
 from vl3.chat import media_of
 from vl3.errors import UserError
-from vl3.eval import Item, RunConfig, Task, evaluate
-from vl3.eval.answerers import BlankDecoder, most_frequent, without_pictures
-from vl3.eval.answers import Log, Reply
+from vl3.eval import Item, RunConfig, Task
+from vl3.eval.answerers import BlankDecoder, model_examinee, most_frequent, without_pictures
+from vl3.eval.log import Log, Reply
 from vl3.eval.report import comparison, markdown, read_run
-from vl3.eval.run import Progress
+from vl3.eval.run import Progress, Result
+from vl3.eval.run import evaluate as evaluate_examinee
 from vl3.eval.scorers import score
 from vl3.eval.streams import decisions, first_word
 from vl3.eval.tasks.annotations import jsonl, nano
@@ -55,6 +56,14 @@ def folder(tmp_path: Path) -> Path:
 
 def config(out: Path, **changes: Any) -> RunConfig:
     return replace(RunConfig(out=out, model="tiny", options={"max_new_tokens": 6}), **changes)
+
+
+def evaluate(
+    task: Task, assistant: Assistant, config: RunConfig, progress: Progress | None = None, batch_size: int = 8
+) -> Result:
+    return evaluate_examinee(
+        task, model_examinee(assistant, batch_size, config.options), config, progress=progress or Progress()
+    )
 
 
 def test_the_questions_of_nanos_data(folder: Path) -> None:
@@ -120,7 +129,7 @@ def test_killed_and_resumed_in_any_batches_the_result_is_the_same(
 ) -> None:
     task = nano(folder)
     baselines = ("no-picture", "most-frequent")
-    evaluate(task, assistant, config(tmp_path / "whole", baselines=baselines, batch_size=1))
+    evaluate(task, assistant, config(tmp_path / "whole", baselines=baselines), batch_size=1)
     told: list[str] = []
 
     def advance() -> None:
@@ -133,8 +142,9 @@ def test_killed_and_resumed_in_any_batches_the_result_is_the_same(
             evaluate(
                 task,
                 assistant,
-                config(tmp_path / "parts", baselines=baselines, batch_size=batch_size),
+                config(tmp_path / "parts", baselines=baselines),
                 progress=Progress(advance=advance),
+                batch_size=batch_size,
             )
         with (tmp_path / "parts/answers/model.jsonl").open("a") as log:
             log.write('{"id": "clips:1.1", "ki')
@@ -153,7 +163,7 @@ def test_a_run_of_other_settings_is_refused(assistant: Assistant, folder: Path, 
         evaluate(nano(folder), assistant, config(tmp_path / "run", options={"max_new_tokens": 7}))
     with pytest.raises(UserError, match="questions_digest"):
         evaluate(jsonl([folder / "scenes.jsonl"], "nano"), assistant, config(tmp_path / "run"))
-    evaluate(nano(folder), assistant, config(tmp_path / "run", batch_size=2, baselines=("most-frequent",)))
+    evaluate(nano(folder), assistant, config(tmp_path / "run", baselines=("most-frequent",)), batch_size=2)
 
 
 def test_a_failure_is_named_and_asked_again(assistant: Assistant, folder: Path, tmp_path: Path) -> None:

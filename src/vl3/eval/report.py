@@ -9,7 +9,7 @@ from rich.table import Table
 
 from vl3.config import read_json
 from vl3.errors import UserError
-from vl3.eval.answers import Log
+from vl3.eval.log import read_row
 from vl3.eval.run import ALL, MODEL, Result, paired
 
 
@@ -92,7 +92,7 @@ def _side_by_side(runs: Sequence[Run]) -> str:
 
 def comparison(first: Run, second: Run, seed: int = 0) -> str:
     """The second run against the first, on the questions that both answered."""
-    logs = [Log(run.folder / "answers" / f"{MODEL}.jsonl").records for run in (first, second)]
+    logs = [read_row(run.folder, MODEL) for run in (first, second)]
     ids = [id_ for id_ in logs[0] if id_ in logs[1]]
     differences = paired([logs[1][id_] for id_ in ids], [logs[0][id_] for id_ in ids], seed)
     if not differences:
