@@ -178,7 +178,7 @@ def test_subtitles_stand_between_the_frames(folders: dict[str, Path]) -> None:
     seen = [time for times in assistant.chat(first.messages, max_new_tokens=1).frame_times_s for time in times]
     assistant.close()
     assert seen == [0.0, 1.0, 2.0], "no frame is lost or shown twice"
-    parts = interleaved("x.mp4", 1000.0, [(400.0, 410.0, "Hm.")], {"fps": 1, "max_frames": 100})
+    parts = interleaved("x.mp4", 1000.0, [(395.0, 405.0, "Hm.")], {"fps": 1, "max_frames": 100})
     assert [part.get("text") or (part.get("start_s"), part.get("end_s"), part["fps"]) for part in parts] == [
         (None, 410.0, 0.1),
         "Hm.",

@@ -32,7 +32,7 @@ _NOT = "".join(
     rf"(?<!{word} )"
     for word in ("not", "n't", "neither", "nor", "than", "instead of", "except", "eliminate", "eliminates", "out")
 )
-_ALONE_BEFORE, _ALONE_AFTER = r"(?<![A-Za-z0-9'&+/.-])", r"(?![A-Za-z0-9&+]|'[a-z]|-[A-Za-z])"
+_ALONE_BEFORE, _ALONE_AFTER = r"(?<![A-Za-z0-9'&+/.-])", r"(?![A-Za-z0-9&+/]|'[a-z]|-[A-Za-z])"
 _STEMS = dict(zip("甲乙丙丁戊己", "ABCDEF", strict=True))
 
 
@@ -78,7 +78,7 @@ def _leading(text: str, letters: str) -> list[str]:
     if match is None:
         return []
     rest = text[match.end() :]
-    if not re.match(rf"\s*(?:and|or|&|/)?\s*[(\[]?[{letters}]\s*(?:[)\].,;&/\n]|$)", rest):
+    if not re.match(rf"\s*(?:and|or|[,;&/])?\s*[(\[]?[{letters}]\s*(?:[)\].,;&/\n]|$)", rest):
         return [match[1].upper()]
     more = re.findall(rf"(?:^|[\s,;/&])[(\[]?([{letters}])\s*(?=[)\].:,;/&\n]|$)", rest)
     return sorted({match[1].upper(), *more})

@@ -65,9 +65,8 @@ _SYMBOLS = {
     "\u00d7": "*",
     "÷": "/",
 }
-_DROPPED = re.compile(
-    r"\\circ|\\degree|\\%|\\\$|[°$%]|\^\s*\{?\s*\\circ\s*\}?|(?<=\d)\s*(?:cm|mm|km|m|kg|g|degrees?|units?)(?:\^?\d)?$"
-)
+_DROPPED = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\circ|\\degree|\\%|\\\$|[°$%]")
+_UNIT = re.compile(r"(?<=[\d)])\s*(?:cm|mm|km|m|kg|g|degrees?|units?)(?:\*\*\(?\d\)?|\^?\d)?\s*$")
 _LARGEST = 1e15
 _EXPONENT = 64.0
 
@@ -89,6 +88,7 @@ def value(formula: str) -> float | None:
             text = re.sub(pattern, put, text)
         if text == before:
             break
+    text = _UNIT.sub("", text)
     text = (
         re.sub(r"sqrt\s*\(?(\d+(?:\.\d+)?)\)?", r"((\1)**0.5)", text)
         .replace("^", "**")
@@ -174,8 +174,8 @@ def problem(item: Item, answer: str) -> Score:
 
 
 def vista(item: Item, answer: str) -> Score:
-    """MathVista's rule, by what the answer must be: an option (else one that is spelt half alike), a number to the given
-    decimals, or a list, word for word. The result is found by rules instead of by a language model.
+    """MathVista's rule, by what the answer must be: an option (else one that is spelt half alike), a number to the
+    given decimals, or a list, word for word. The result is found by rules instead of by a language model.
 
     https://github.com/lupantech/MathVista/blob/main/evaluation/calculate_score.py
     """

@@ -11,19 +11,24 @@ from collections.abc import Sequence
 
 _WRAPPERS = [
     (re.compile(r"<think>.*?(?:</think>|$)", re.S | re.I), " "),
-    (re.compile(r"</?(?:answer|final_answer|final|response|option|choice|b|strong|p|br)\s*/?>", re.I), " "),
+    (re.compile(r"</?(?:(?i:answer|final_answer|final|response|option|choice|strong|p|br)|b)\s*/?>"), " "),
     (re.compile(r"\\(?:boxed|fbox|text|mathrm|mathbf|textbf|mbox)\s*\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"\\[()\[\]]|\$"), " "),
     (re.compile(r"```(?:json|text)?|\*\*|__|`"), ""),
-    (re.compile(r"^\s*#+\s*", re.M), ""),
+    (re.compile(r"^[ \t]*#+[ \t]*", re.M), ""),
 ]
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u300c\u300d\u3010\u3011\u3001\u3002", '\'\'""""[],.')
 _ANSWER_KEYS = ("answer", "final_answer", "final answer", "choice", "option", "correct_answer", "prediction", "result")
 _KEY_AND_VALUE = re.compile(r"['\"](?:final_)?(?:answer|choice|option)['\"]\s*:\s*['\"]?([^'\",}]+)", re.I)
 
 
+LONGEST = 20_000
+"""Characters of an answer that are read, from its end: longer ones repeat themselves."""
+
+
 def plain(answer: str) -> str:
     """The words of an answer without reasoning tags, Markdown, LaTeX boxes or JSON around them, in plain letters."""
+    answer = answer[-LONGEST:]
     boxed = re.findall(r"\\boxed\s*\{([^{}]+)\}", answer)
     tagged = re.findall(r"<answer>(.*?)</answer>", answer, re.S | re.I)
     text = tagged[-1] if tagged else boxed[-1] if boxed else answer
@@ -67,7 +72,7 @@ def yes_or_no(answer: str) -> str | None:
     text = plain(answer).casefold()
     first = re.match(r"[\W_]*([^\W\d_]+)", text)
     if first and first[1] in _YES | _NO:
-        open_end = re.match(r"\s*(?:,|or|and|/)\s*(?:or\s+)?(?:yes|no)\b", text[first.end() :])
+        open_end = re.match(r"\s*(?:,|or|and|/)\s*(?:or\s+)?(?:yes|no)\b(?!\s+\w)", text[first.end() :])
         return None if open_end else "yes" if first[1] in _YES else "no"
     stated = _STATED.findall(text)
     if stated:
@@ -89,7 +94,7 @@ def numbers(text: str) -> list[float]:
 
 # --------------------------------------------------------------------------------------------------- spans of time
 
-_CLOCK = r"(?:\d+:)?\d+:\d+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+_CLOCK = r"(?:\d{1,3}:)?\d{1,5}:\d{1,5}(?:\.\d{1,9})?|\d{1,9}(?:\.\d{1,9})?|(?<![\d.])\.\d{1,9}"
 _BETWEEN = r"\s*(?:s|sec|secs|seconds?|秒)?\s*(?:-|\u2013|\u2014|~|to|until|till|through|and|到|至)\s*"
 _SPAN = re.compile(rf"({_CLOCK}){_BETWEEN}({_CLOCK})", re.I)
 
