@@ -29,8 +29,8 @@ class Judge:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What decides its verdicts."""
-        return {"model": self.client.model, "url": self.client.base}
+        """What decides its verdicts; where it runs does not."""
+        return {"model": self.client.model}
 
     def decide(
         self,
