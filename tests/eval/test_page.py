@@ -1,6 +1,5 @@
 """The report page: what it holds, and that a browser shows it."""
 
-import html
 import re
 import shutil
 from contextlib import nullcontext
@@ -48,7 +47,7 @@ def test_a_page_is_whole_and_safe(runs: list[Path], tmp_path: Path) -> None:
     page = path.read_text(encoding="utf-8")
     for link in re.findall(r'src="([^"]+)"', page):
         assert (path.parent / link).stat().st_size > 0 and "://" not in link
-    assert "<script" not in page and html.escape("<script>alert('A')</script>") in page
+    assert "<script" not in page and "&lt;script&gt;alert(" in page
     assert "two minus one, question by question" in page and page.count("<h2>") == 2
     assert len(re.findall(r"<figcaption>([\d.]+) s", page)) == 3 + 2 + 2, "the frames that each wrong answer saw"
     assert 'alt="frame at 2.0 s"' in page and "understood</dt><dd>nothing" in page

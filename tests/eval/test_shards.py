@@ -41,7 +41,7 @@ def guesser(fails: frozenset[str] = frozenset()) -> Examinee:
     return Examinee({}, answer, lambda: nullcontext(answer))
 
 
-def test_shards_make_up_the_whole(tmp_path: Path) -> None:
+def test_shards_make_up_the_whole() -> None:
     parts = [task().shard(number, 4) for number in range(1, 5)]
     ids = [item.id for part in parts for item in part.items]
     assert sorted(ids, key=int) == [item.id for item in task().items]
