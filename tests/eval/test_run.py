@@ -256,3 +256,30 @@ def test_annotations_that_cannot_be_asked(tmp_path: Path) -> None:
         jsonl([bad])
     with pytest.raises(UserError, match="no such file"):
         jsonl([tmp_path / "none.jsonl"])
+
+
+def test_kinds_of_ones_own(tmp_path: Path) -> None:
+    """Multiple choice, ANLS, patterns and judged answers in one file."""
+    asked_for = [
+        ("choice", "Which?\nA. a dog\nB. a cat", "B", "(B) because", "a dog"),
+        ("choice", "Which?\n(A) a dog\n(B) a cat", "a dog.", "A", "B"),
+        ("anls", "Read.", "invoice 12", "Invoice 12", "nothing like it"),
+        ("regex", "When?", r"\\b19\\d\\d\\b", "In 1984.", "In 2084."),
+        ("judge", "What?", "a dog", "A dog!", "a canine"),
+    ]
+    lines = [
+        f'{{"conversations": [{{"from": "human", "value": {json.dumps(question)}}}, '
+        f'{{"from": "gpt", "value": "{truth}"}}], "kinds": ["{kind}"]}}'
+        for kind, question, truth, _, _ in asked_for
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(lines))
+    task = jsonl([tmp_path / "own.jsonl"])
+    for item, (kind, _, _, right, wrong) in zip(task.items, asked_for, strict=True):
+        assert (task.score(item, right).score, task.score(item, wrong).score) == (1, 0), item
+        assert (task.judged(item, wrong) is not None) == (kind == "judge") and task.judged(item, right) is None
+    (tmp_path / "own.jsonl").write_text(lines[0].replace('"B"', '"C"'))
+    with pytest.raises(UserError, match="none of the options"):
+        jsonl([tmp_path / "own.jsonl"])
+    (tmp_path / "own.jsonl").write_text(lines[3].replace(asked_for[3][2], "("))
+    with pytest.raises(UserError, match="not a regular expression"):
+        jsonl([tmp_path / "own.jsonl"])
