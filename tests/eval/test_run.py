@@ -12,11 +12,12 @@ from PIL import Image
 from recipes.nano.data.sample import Clip, Question, Sample, Writer
 from vl3.chat import media_of
 from vl3.errors import UserError
-from vl3.eval import Item, RunConfig, Task, evaluate
-from vl3.eval.answerers import BlankDecoder, most_frequent, without_pictures
-from vl3.eval.answers import Log, Reply
+from vl3.eval import Item, RunConfig, Task
+from vl3.eval.answerers import BlankDecoder, model_examinee, most_frequent, without_pictures
+from vl3.eval.log import Log, Reply
 from vl3.eval.report import comparison, markdown, read_run
-from vl3.eval.run import Progress
+from vl3.eval.run import Progress, Result
+from vl3.eval.run import evaluate as evaluate_examinee
 from vl3.eval.scorers import score
 from vl3.eval.streams import decisions, first_word
 from vl3.eval.tasks.annotations import jsonl, nano
@@ -45,6 +46,14 @@ def folder(tmp_path: Path) -> Path:
 
 def config(out: Path, **changes: Any) -> RunConfig:
     return replace(RunConfig(out=out, model="tiny", options={"max_new_tokens": 6}), **changes)
+
+
+def evaluate(
+    task: Task, assistant: Assistant, config: RunConfig, progress: Progress | None = None, batch_size: int = 8
+) -> Result:
+    return evaluate_examinee(
+        task, model_examinee(assistant, batch_size, config.options), config, progress=progress or Progress()
+    )
 
 
 def test_the_questions_of_nanos_data(folder: Path) -> None:
@@ -110,7 +119,7 @@ def test_killed_and_resumed_in_any_batches_the_result_is_the_same(
 ) -> None:
     task = nano(folder)
     baselines = ("no-picture", "most-frequent")
-    evaluate(task, assistant, config(tmp_path / "whole", baselines=baselines, batch_size=1))
+    evaluate(task, assistant, config(tmp_path / "whole", baselines=baselines), batch_size=1)
     told: list[str] = []
 
     def advance() -> None:
@@ -123,8 +132,9 @@ def test_killed_and_resumed_in_any_batches_the_result_is_the_same(
             evaluate(
                 task,
                 assistant,
-                config(tmp_path / "parts", baselines=baselines, batch_size=batch_size),
+                config(tmp_path / "parts", baselines=baselines),
                 progress=Progress(advance=advance),
+                batch_size=batch_size,
             )
         with (tmp_path / "parts/answers/model.jsonl").open("a") as log:
             log.write('{"id": "clips:1.1", "ki')
@@ -143,7 +153,7 @@ def test_a_run_of_other_settings_is_refused(assistant: Assistant, folder: Path, 
         evaluate(nano(folder), assistant, config(tmp_path / "run", options={"max_new_tokens": 7}))
     with pytest.raises(UserError, match="questions_digest"):
         evaluate(jsonl([folder / "scenes.jsonl"], "nano"), assistant, config(tmp_path / "run"))
-    evaluate(nano(folder), assistant, config(tmp_path / "run", batch_size=2, baselines=("most-frequent",)))
+    evaluate(nano(folder), assistant, config(tmp_path / "run", baselines=("most-frequent",)), batch_size=2)
 
 
 def test_a_failure_is_named_and_asked_again(assistant: Assistant, folder: Path, tmp_path: Path) -> None:
@@ -236,3 +246,30 @@ def test_annotations_that_cannot_be_asked(tmp_path: Path) -> None:
         jsonl([bad])
     with pytest.raises(UserError, match="no such file"):
         jsonl([tmp_path / "none.jsonl"])
+
+
+def test_kinds_of_ones_own(tmp_path: Path) -> None:
+    """Multiple choice, ANLS, patterns and judged answers in one file."""
+    asked_for = [
+        ("choice", "Which?\nA. a dog\nB. a cat", "B", "(B) because", "a dog"),
+        ("choice", "Which?\n(A) a dog\n(B) a cat", "a dog.", "A", "B"),
+        ("anls", "Read.", "invoice 12", "Invoice 12", "nothing like it"),
+        ("regex", "When?", r"\\b19\\d\\d\\b", "In 1984.", "In 2084."),
+        ("judge", "What?", "a dog", "A dog!", "a canine"),
+    ]
+    lines = [
+        f'{{"conversations": [{{"from": "human", "value": {json.dumps(question)}}}, '
+        f'{{"from": "gpt", "value": "{truth}"}}], "kinds": ["{kind}"]}}'
+        for kind, question, truth, _, _ in asked_for
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(lines))
+    task = jsonl([tmp_path / "own.jsonl"])
+    for item, (kind, _, _, right, wrong) in zip(task.items, asked_for, strict=True):
+        assert (task.score(item, right).score, task.score(item, wrong).score) == (1, 0), item
+        assert (task.judged(item, wrong) is not None) == (kind == "judge") and task.judged(item, right) is None
+    (tmp_path / "own.jsonl").write_text(lines[0].replace('"B"', '"C"'))
+    with pytest.raises(UserError, match="none of the options"):
+        jsonl([tmp_path / "own.jsonl"])
+    (tmp_path / "own.jsonl").write_text(lines[3].replace(asked_for[3][2], "("))
+    with pytest.raises(UserError, match="not a regular expression"):
+        jsonl([tmp_path / "own.jsonl"])

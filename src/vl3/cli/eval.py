@@ -1,57 +1,102 @@
 """`vl3 eval`: how good a model is, beside baselines and with intervals."""
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vl3.cli.options import api_options, generation_options, loaded_assistant, media_options, model_options
+from vl3.cli.eval_options import run_options
+from vl3.cli.options import api_options, loaded_assistant
 
 if TYPE_CHECKING:
     from vl3.eval import Task
+    from vl3.eval.answerers import Examinee
+    from vl3.eval.judge import Judge
     from vl3.eval.run import Result
+    from vl3.generate import Options
+
+ANSWER_TOKENS = 96
+"""Most tokens of an answer, where neither the benchmark nor the call says."""
 
 
 @click.group("eval")
 def command() -> None:
-    """Evaluate a model on questions with known answers.
+    """Evaluate a model on published benchmarks or on questions of your own.
 
     A run is a folder (-o). Calling it again with the same settings goes on where it stopped. Status 1 if a question
     failed.
     """
 
 
-def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What all tasks take."""
-    own = [
-        click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run."),
-        click.option(
-            "--baseline",
-            "baselines",
-            multiple=True,
-            type=click.Choice(["no-picture", "most-frequent"]),
-            help="Let it answer the same questions too: the model with grey instead of each picture, or the most "
-            "frequent answer to each wording. Can be given twice.",
-        ),
-        click.option(
-            "--train",
-            multiple=True,
-            metavar="FILE",
-            type=click.Path(path_type=Path),
-            help="Training .jsonl from which most-frequent knows its answers. [default: the questions asked]",
-        ),
-        click.option("--limit", type=click.IntRange(min=1), help="Most questions of each kind, drawn by --seed."),
-        click.option(
-            "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Questions at a time."
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a table."),
-    ]
-    for option in reversed(own):
-        function = option(function)
-    return media_options(generation_options(model_options(function)))
+@command.command("run")
+@click.argument("task")
+@click.argument("folder", type=click.Path(path_type=Path))
+@run_options
+def run_command(task: str, folder: Path, **given: Any) -> None:
+    """Run the published benchmark TASK (see `vl3 eval list`), whose files are in FOLDER, in the paper's setting.
+
+    \b
+    Examples:
+      vl3 eval run videomme data/videomme --model DAMO-NLP-SG/VideoLLaMA3-2B -o runs/videomme
+      vl3 eval run chartqa data/chartqa --endpoint http://localhost:8000/v1 -o runs/chartqa --limit 100
+    """
+    from vl3.eval.benchmark import load
+
+    benchmark = _benchmark(task)
+    options: Options = {**benchmark.options, **api_options(given)}
+    _run(load(benchmark, folder, options), given, options)
+
+
+@command.command("list")
+def list_command() -> None:
+    """List the published benchmarks."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vl3.eval.tasks.catalogue import BENCHMARKS
+
+    table = Table("task", "benchmark", "of", "published at", box=None)
+    for benchmark in BENCHMARKS.values():
+        table.add_row(benchmark.name, benchmark.title, benchmark.medium + "s", benchmark.source)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@command.command("prepare")
+@click.argument("task")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--download", is_flag=True, help="First fetch its Hugging Face dataset into FOLDER.")
+def prepare_command(task: str, folder: Path, download: bool) -> None:
+    """Check that FOLDER holds all of the benchmark TASK; say what is missing and where it is published.
+
+    Status 0 when it is complete, 1 when something is missing.
+
+    \b
+    Examples:
+      vl3 eval prepare chartqa data/chartqa --download
+      vl3 eval prepare mvbench data/mvbench
+    """
+    from rich.console import Console
+
+    from vl3.eval.benchmark import check, fetch
+
+    benchmark = _benchmark(task)
+    with Console(stderr=True).status("downloading" if download else "looking") as status:
+        if download:
+            fetch(benchmark, folder)
+            status.update("looking")
+        found = check(benchmark, folder)
+    for sentence in found.missing:
+        click.echo(f"missing: {sentence}")
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    if not found.missing:
+        click.echo(f"{benchmark.title}: complete, {found.questions} questions")
+    sys.exit(1 if found.missing else 0)
 
 
 @command.command("jsonl")
@@ -103,19 +148,48 @@ def photos_command(folder: Path, **given: Any) -> None:
 
 @command.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-def report_command(runs: tuple[Path, ...]) -> None:
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FOLDER", help="Also write a page with plots and worst answers."
+)
+@click.option("--worst", type=click.IntRange(min=0), default=24, show_default=True, help="Answers shown of each run.")
+def report_command(runs: tuple[Path, ...], html: Path | None, worst: int) -> None:
     """Print a Markdown table of RUNs (folders given to -o); two of one task are also compared question by question.
 
     \b
     Examples:
       vl3 eval report runs/before runs/after
+      vl3 eval report runs/before runs/after --html report
     """
     from vl3.eval.report import markdown, read_run
 
-    click.echo(markdown([read_run(run) for run in runs]), nl=False)
+    found = [read_run(run) for run in runs]
+    click.echo(markdown(found), nl=False)
+    if html is not None:
+        from rich.console import Console
+
+        from vl3.eval.page import write_page
+
+        with Console(stderr=True).status("drawing"):
+            page = write_page(found, html, worst)
+        click.echo(f"\n{page}")
 
 
-def _run(task: "Task", given: dict[str, Any]) -> None:
+# -------------------------------------------------------------------------------------------------------------- a run
+
+
+def _benchmark(name: str) -> Any:
+    import difflib
+
+    from vl3.errors import UserError
+    from vl3.eval.tasks.catalogue import BENCHMARKS
+
+    if name not in BENCHMARKS:
+        close = difflib.get_close_matches(name, BENCHMARKS, n=1)
+        raise UserError(f"no benchmark {name!r}" + (f"; did you mean {close[0]}?" if close else "; see vl3 eval list"))
+    return BENCHMARKS[name]
+
+
+def _run(task: "Task", given: dict[str, Any], options: "Options | None" = None) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -124,27 +198,57 @@ def _run(task: "Task", given: dict[str, Any]) -> None:
     from vl3.eval.tasks.annotations import jsonl
 
     known = list(jsonl(given["train"]).items) if given["train"] else None
-    given["max_new_tokens"] = given["max_new_tokens"] or 96
+    options = options or {"max_new_tokens": ANSWER_TOKENS, **api_options(given)}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = Bar(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
 
     def start(row: str, done: int, total: int) -> None:
         bar.add_task(row, total=total, completed=done)
 
-    with loaded_assistant(given) as assistant, bar:
+    with ExitStack() as stack:
+        name, examinee = stack.enter_context(_examinee(given, options))
+        judge = stack.enter_context(_judge(given)) if given["judge"] else None
+        stack.enter_context(bar)
         config = RunConfig(
             out=given["out"],
-            model=given["model"],
+            model=name,
             baselines=given["baselines"],
             limit=given["limit"],
             seed=given["seed"] or 0,
-            batch_size=given["batch_size"],
-            options=api_options(given),
+            options=options,
+            shard=given["shard"],
         )
         progress = Progress(start, lambda: bar.advance(bar.task_ids[-1]))
-        result = evaluate(task, assistant, config, known, progress)
+        result = evaluate(task, examinee, config, known, judge, progress)
     _print(result, given["out"], given["as_json"])
     sys.exit(1 if result["failed"] else 0)
+
+
+@contextmanager
+def _examinee(given: dict[str, Any], options: "Options") -> Iterator[tuple[str, "Examinee"]]:
+    """(name, model or server) that the options name."""
+    from vl3.eval.answerers import endpoint_examinee, model_examinee
+
+    if not given["endpoint"]:
+        with loaded_assistant(given) as assistant:
+            yield given["model"], model_examinee(assistant, given["batch_size"], options)
+        return
+    from vl3.eval.client import ChatClient, server_config
+
+    unnamed = click.get_current_context().get_parameter_source("model") is click.core.ParameterSource.DEFAULT
+    key = os.environ.get("VL3_ENDPOINT_KEY") or os.environ.get("OPENAI_API_KEY", "")
+    with ChatClient(server_config(given["endpoint"], "" if unnamed else given["model"], key)) as client:
+        yield client.model, endpoint_examinee(client, options, given["endpoint_video"], given["batch_size"])
+
+
+@contextmanager
+def _judge(given: dict[str, Any]) -> Iterator["Judge"]:
+    from vl3.eval.client import ChatClient, server_config
+    from vl3.eval.judge import Judge
+
+    key = os.environ.get("VL3_JUDGE_KEY") or os.environ.get("OPENAI_API_KEY", "")
+    with ChatClient(server_config(given["judge"], given["judge_model"], key)) as client:
+        yield Judge(client)
 
 
 def _print(result: "Result", out: Path, as_json: bool) -> None:
@@ -159,5 +263,9 @@ def _print(result: "Result", out: Path, as_json: bool) -> None:
         click.echo(f"answers and sums: {out}")
     for note in result["notes"]:
         click.echo(f"note: {note}", err=True)
+    if "open" in result:
+        click.echo(f"note: {result['open']} questions are left to other shards; the last to end sums up", err=True)
     for failure in result["failed"]:
         click.echo(f"failed: {failure['row']} {failure['id']}: {failure['error']}", err=True)
+    if result["failed"]:
+        click.echo(f"{len(result['failed'])} questions FAILED; call again to ask them again", err=True)

@@ -1,17 +1,23 @@
-"""Who answers: the model, the model without the picture, or the most frequent answer.
+"""Who answers: a model here or behind an endpoint, the same without the picture, or the most frequent answer.
 
 The two baselines say how much of a score the words of the questions alone are worth.
 """
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vl3.chat import Slot, media_of, render
 from vl3.errors import UserError
-from vl3.eval.answers import Reply
+from vl3.eval.client import ChatClient
+from vl3.eval.endpoint import EndpointAnswerer, VideoForm
+from vl3.eval.log import Reply
 from vl3.eval.streams import first_word
 from vl3.eval.task import STREAM, Item
 from vl3.generate import Answer, Assistant, Options
@@ -20,6 +26,56 @@ from vl3.media import Decoder, MediaInfo
 OnReply = Callable[[Item, Reply | UserError], None]
 Answerer = Callable[[Sequence[Item], OnReply], None]
 """Answers all items, in any order, and tells each reply as soon as it is there."""
+
+
+@dataclass(frozen=True)
+class Examinee:
+    """Who is measured."""
+
+    facts: Mapping[str, Any]
+    """What decides its answers, for the settings of a run."""
+    answer: Answerer
+    blank: Callable[[], AbstractContextManager[Answerer]]
+    """The same, seeing grey in the place of every picture."""
+    streams: bool = True
+    """Whether it can be asked when it would first speak about a stream."""
+
+
+def model_examinee(assistant: Assistant, batch_size: int, options: Options) -> Examinee:
+    """A model in this process."""
+
+    @contextmanager
+    def blank() -> Iterator[Answerer]:
+        blind = without_pictures(assistant)
+        try:
+            yield model_answerer(blind, batch_size, options)
+        finally:
+            blind.close()
+
+    dtype = str(next(assistant.checkpoint.model.parameters()).dtype).removeprefix("torch.")
+    facts = {"model_files": _files(assistant.checkpoint.path), "dtype": dtype}
+    return Examinee(facts, model_answerer(assistant, batch_size, options), blank)
+
+
+def _files(folder: Path) -> str:
+    """A fingerprint of a checkpoint's files: a model trained further in the same folder is another model."""
+    found = [(file.name, file.stat()) for file in sorted(folder.glob("*")) if file.is_file()]
+    facts = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def endpoint_examinee(client: ChatClient, options: Options, video: VideoForm, num_parallel: int) -> Examinee:
+    """A model behind an OpenAI-compatible server."""
+
+    @contextmanager
+    def blank() -> Iterator[Answerer]:
+        if video == "url":
+            raise UserError("--baseline no-picture shows grey frames: it needs --endpoint-video frames")
+        with BlankDecoder() as decoder:
+            yield EndpointAnswerer(client, decoder, options, video, num_parallel)
+
+    facts = {"endpoint": client.base, "endpoint_video": video}
+    return Examinee(facts, EndpointAnswerer(client, Decoder(), options, video, num_parallel), blank, streams=False)
 
 
 def model_answerer(assistant: Assistant, batch_size: int, options: Options) -> Answerer:
@@ -50,6 +106,7 @@ def _reply(item: Item, found: Answer) -> Reply:
         visual_tokens=found.num_visual_tokens,
         seconds=sum(found.timings_s.values()),
         finish_reason=found.finish_reason,
+        frames_s=found.frame_times_s,
     )
 
 

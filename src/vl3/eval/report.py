@@ -9,7 +9,7 @@ from rich.table import Table
 
 from vl3.config import read_json
 from vl3.errors import UserError
-from vl3.eval.answers import Log
+from vl3.eval.log import read_row
 from vl3.eval.run import ALL, MODEL, Result, paired
 
 
@@ -65,43 +65,63 @@ def read_run(folder: Path) -> Run:
     return Run(folder.resolve().name, folder, read_json(folder / "result.json"))
 
 
-def markdown(runs: Sequence[Run], seed: int = 0) -> str:
-    """A table for each task; where a task has two runs, also their paired comparison."""
+def by_task(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each task, in order."""
     tasks: dict[str, list[Run]] = {}
     for run in runs:
         tasks.setdefault(run.result["settings"]["task"], []).append(run)
+    return tasks
+
+
+def markdown(runs: Sequence[Run], seed: int = 0) -> str:
+    """A table for each task; where a task has more runs, also the paired comparison of each with the first."""
     parts = []
-    for task, found in tasks.items():
-        parts.append(f"## {task}\n\n{_side_by_side(found)}")
-        if len(found) == 2:
-            parts.append(comparison(found[0], found[1], seed))
+    for task, found in by_task(runs).items():
+        parts.append(f"## {task}\n\n{markdown_table(table_of(found))}")
+        parts += [comparison(found[0], other, seed) for other in found[1:]]
     return "\n\n".join(parts) + "\n"
 
 
-def _side_by_side(runs: Sequence[Run]) -> str:
+def table_of(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+    """Kinds down, runs and their baselines across; the first line is the head."""
     columns = [(run, row) for run in runs for row in run.result["rows"]]
     heads = [run.name if row == MODEL else f"{run.name}: {row}" for run, row in columns]
     kinds = list(dict.fromkeys(kind for run, row in columns for kind in run.result["rows"][row] if kind != ALL))
-    lines = [("kind", "n", *heads)]
+    lines: list[tuple[str, ...]] = [("kind", "n", *heads)]
     for kind in (*kinds, ALL):
         cells = [run.result["rows"][row].get(kind) for run, row in columns]
         sizes = sorted({cell["n"] for cell in cells if cell is not None})
         lines.append((kind, " / ".join(map(str, sizes)), *("" if cell is None else _score(cell) for cell in cells)))
-    return markdown_table(lines)
+    return lines
 
 
-def comparison(first: Run, second: Run, seed: int = 0) -> str:
-    """The second run against the first, on the questions that both answered."""
-    logs = [Log(run.folder / "answers" / f"{MODEL}.jsonl").records for run in (first, second)]
+@dataclass(frozen=True)
+class Comparison:
+    """The second of two runs against the first."""
+
+    title: str
+    lines: Sequence[tuple[str, ...]]
+    """A table; the first line is the head."""
+
+
+def compared(first: Run, second: Run, seed: int = 0) -> Comparison | None:
+    """The second run against the first, on the questions that both answered; None if there is none."""
+    logs = [read_row(run.folder, MODEL) for run in (first, second)]
     ids = [id_ for id_ in logs[0] if id_ in logs[1]]
     differences = paired([logs[1][id_] for id_ in ids], [logs[0][id_] for id_ in ids], seed)
-    if not differences:
-        return f"{second.name} and {first.name} have no question in common."
-    lines = [("kind", "n", "difference", "95 % interval")]
+    lines: list[tuple[str, ...]] = [("kind", "n", "difference", "95 % interval")]
     for kind, cell in differences.items():
         spread = "-" if cell["low"] is None else f"{_signed(cell['low'])} to {_signed(cell['high'])}"
         lines.append((kind, str(cell["n"]), _signed(cell["mean"]), spread))
-    return f"{second.name} minus {first.name}, question by question:\n\n{markdown_table(lines)}"
+    return Comparison(f"{second.name} minus {first.name}, question by question", lines) if differences else None
+
+
+def comparison(first: Run, second: Run, seed: int = 0) -> str:
+    """The same in Markdown."""
+    found = compared(first, second, seed)
+    if found is None:
+        return f"{second.name} and {first.name} have no question in common."
+    return f"{found.title}:\n\n{markdown_table(found.lines)}"
 
 
 def _signed(value: float) -> str:

@@ -1,24 +1,25 @@
 """A run: a task's questions put to the model and to baselines, logged, resumable to the question, and summed up.
 
 OUT/settings.json says what was asked of whom, OUT/answers/ROW.jsonl holds each answer, OUT/result.json the sums. The
-same settings give the same result, in one go or in many, whatever the batch size.
+same settings give the same result, in one go or in many, whatever the batch size and the number of shards.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from vl3.config import configclass, read_json
 from vl3.errors import UserError
-from vl3.eval.answerers import model_answerer, most_frequent, without_pictures
-from vl3.eval.answers import Log, Record, record
+from vl3.eval.answerers import Answerer, Examinee, most_frequent
+from vl3.eval.judge import Judge
+from vl3.eval.log import Log, Record, log_path, read_row, record, scored
 from vl3.eval.statistics import estimate
-from vl3.eval.task import Item, Task
-from vl3.generate import Assistant, Options
+from vl3.eval.task import STREAM, Item, Score, Task
+from vl3.generate import Options
 
 Baseline = Literal["no-picture", "most-frequent"]
 MODEL = "model"
@@ -41,10 +42,10 @@ class RunConfig:
     """Most questions of each kind."""
     seed: int = 0
     """Decides which questions, and the intervals' resampling."""
-    batch_size: int = 8
-    """Questions in the model at a time; does not change answers."""
     options: Options = field(default_factory=lambda: Options())
     """Frames, tokens and decoding, as the Python API takes them."""
+    shard: tuple[int, int] | None = None
+    """(k, n): answer the k-th of n parts of the questions, from 1 on."""
 
 
 @dataclass(frozen=True)
@@ -58,70 +59,112 @@ class Progress:
 
 def evaluate(
     task: Task,
-    assistant: Assistant,
+    examinee: Examinee,
     config: RunConfig,
     known: Sequence[Item] | None = None,
+    judge: Judge | None = None,
     progress: Progress = Progress(),
 ) -> Result:
-    """Runs what is not done yet and returns the result, also written to OUT/result.json.
+    """Runs what is not done yet and returns the result, also written to OUT/result.json once no shard is missing.
 
     known: training questions for the most-frequent baseline; None takes the task's own. UserError when OUT holds a run
     of other settings.
     """
-    task = task.limited(config.limit, config.seed)
+    task = _askable(task, examinee).limited(config.limit, config.seed)
     if not task.items:
         raise UserError(f"{task.name}: no questions to ask")
-    settings = settings_of(task, assistant, config)
+    settings = settings_of(task, examinee, config, judge)
     _check_settings(config.out / "settings.json", settings)
-    logs: dict[str, Log] = {}
+    part = task.shard(*config.shard) if config.shard else task
     for row in (MODEL, *config.baselines):
-        log = logs[row] = Log(config.out / "answers" / f"{row}.jsonl")
-        open_items = [item for item in task.items if item.id not in log.done]
-        progress.start(row, len(task.items) - len(open_items), len(task.items))
-        blank = without_pictures(assistant) if row == "no-picture" else None
-        if row == "most-frequent":
-            open_items = list(task.items)  # takes no time, and what it knows may have changed
-            answer = most_frequent(task.items if known is None else known, own=known is None)
-        else:
-            answer = model_answerer(blank or assistant, config.batch_size, config.options)
-        with log.writing() as writer:
-
-            def told(item: Item, reply: Any, writer: Any = writer) -> None:
-                writer.add(record(task, item, reply))
-                progress.advance()
-
-            answer(open_items, told)
-        if blank is not None:
-            blank.close()
-    rows = {row: [log.records[item.id] for item in task.items] for row, log in logs.items()}
+        log = Log(log_path(config.out, row, config.shard))
+        _answer_row(row, log, part, task if known is None else known, examinee, progress)
+        if judge is not None:
+            _judge_row(row, log, part, judge, config.out / "judge.jsonl", progress)
+    rows = {}
+    for row in (MODEL, *config.baselines):
+        records = read_row(config.out, row)
+        rows[row] = [records[item.id] for item in task.items if item.id in records]
     result = summed_up(task, settings, rows, config.seed)
+    if open_items := len(task.items) - min(map(len, rows.values())):
+        result["open"] = open_items
+        return result
     _write(config.out / "result.json", result)
     return result
+
+
+def _askable(task: Task, examinee: Examinee) -> Task:
+    """Without what this one cannot be asked, which is noted."""
+    items = [item for item in task.items if examinee.streams or item.kind != STREAM]
+    if left_out := len(task.items) - len(items):
+        note = f"{left_out} questions about streams left out: an endpoint cannot be asked them"
+        return replace(task, items=items, notes=[*task.notes, note])
+    return task
+
+
+def _answer_row(
+    row: str, log: Log, part: Task, known: Task | Sequence[Item], examinee: Examinee, progress: Progress
+) -> None:
+    """Asks what has no answer yet."""
+    open_items = [item for item in part.items if item.id not in log.done]
+    progress.start(row, len(part.items) - len(open_items), len(part.items))
+    answering: AbstractContextManager[Answerer] = nullcontext(examinee.answer)
+    if row == "no-picture":
+        answering = examinee.blank()
+    elif row == "most-frequent":
+        open_items = list(part.items)  # takes no time, and what it knows may have changed
+        own = isinstance(known, Task)
+        answering = nullcontext(most_frequent(known.items if isinstance(known, Task) else known, own=own))
+    if not open_items:
+        return
+    with log.writing() as writer, answering as answer:
+
+        def told(item: Item, reply: Any) -> None:
+            writer.add(record(part, item, reply))
+            progress.advance()
+
+        answer(open_items, told)
+
+
+def _judge_row(row: str, log: Log, part: Task, judge: Judge, cache: Path, progress: Progress) -> None:
+    """Has the answers judged that rules cannot compare and that have no verdict yet."""
+    cases = []
+    for item in part.items:
+        found = log.records[item.id]
+        if found.answered and not found.judged and (verdict := part.judged(item, found.answer)) is not None:
+            cases.append((item, verdict))
+    if not cases:
+        return
+    progress.start(f"{row}: judge", 0, len(cases))
+    with log.writing() as writer:
+
+        def told(item: Item, found: Score | UserError) -> None:
+            before = replace(log.records[item.id], error=None)
+            if isinstance(found, UserError):
+                writer.add(replace(before, score=None, also={}, error=str(found)))
+            else:
+                writer.add(scored(before, found, judged=True))
+            progress.advance()
+
+        judge.decide(cases, cache, told)
 
 
 # ---------------------------------------------------------------------------------------------------------- settings
 
 
-def settings_of(task: Task, assistant: Assistant, config: RunConfig) -> dict[str, Any]:
-    """What decides the answers: two runs are one if this is equal."""
+def settings_of(task: Task, examinee: Examinee, config: RunConfig, judge: Judge | None) -> dict[str, Any]:
+    """What decides the answers and their scores: two runs are one if this is equal."""
     return {
         "task": task.name,
         "questions": len(task.items),
         "questions_digest": task.digest(),
         "model": config.model,
-        "model_files": _files(assistant.checkpoint.path),
-        "dtype": str(next(assistant.checkpoint.model.parameters()).dtype).removeprefix("torch."),
+        **examinee.facts,
         "limit": config.limit,
         "seed": config.seed,
         "options": dict(sorted(config.options.items())),
+        **({"judge": judge.facts} if judge is not None else {}),
     }
-
-
-def _files(folder: Path) -> str:
-    """A fingerprint of a checkpoint's files: a model trained further in the same folder is another model."""
-    found = [(file.name, file.stat()) for file in sorted(folder.glob("*")) if file.is_file()]
-    facts = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _check_settings(path: Path, settings: dict[str, Any]) -> None:
@@ -149,11 +192,16 @@ def _write(path: Path, data: Any) -> None:
 
 def summed_up(task: Task, settings: dict[str, Any], rows: Mapping[str, Sequence[Record]], seed: int) -> Result:
     """Scores by kind of every row, and how much better than each baseline the model is."""
+    totals = {
+        row: task.totals([(r.id, r.kind, r.cluster, r.score) for r in records if r.score is not None])
+        for row, records in rows.items()
+    }
     return {
         "settings": settings,
         "versions": {package: version(package) for package in ("vl3", "torch", "numpy")},
-        "notes": list(task.notes),
+        "notes": [*task.notes, *_notes(task, rows[MODEL])],
         "rows": {row: by_kind(records, seed) for row, records in rows.items()},
+        **({"totals": totals} if any(totals.values()) else {}),
         "better_than": {row: paired(rows[MODEL], records, seed) for row, records in rows.items() if row != MODEL},
         "failed": [
             {"row": row, "id": found.id, "error": found.error}
@@ -162,6 +210,19 @@ def summed_up(task: Task, settings: dict[str, Any], rows: Mapping[str, Sequence[
             if found.error is not None
         ],
     }
+
+
+def _notes(task: Task, records: Sequence[Record]) -> list[str]:
+    """What was scored in another way than the benchmark's authors do, or not at all."""
+    items = {item.id: item for item in task.items}
+    by_rule = sum(r.answered and not r.judged and task.judged(items[r.id], r.answer) is not None for r in records)
+    secret = sum(r.answered and r.score is None and r.error is None for r in records)
+    notes = []
+    if by_rule:
+        notes.append(f"{by_rule} answers were compared by rules where the benchmark's authors ask a judge: see --judge")
+    if secret:
+        notes.append(f"{secret} questions have no public answer: they are logged, not scored")
+    return notes
 
 
 def by_kind(records: Sequence[Record], seed: int) -> dict[str, Any]:
@@ -176,15 +237,15 @@ def kinds_of(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _sum(records: Sequence[Record], seed: int) -> dict[str, Any]:
-    scored = [(found.score, found) for found in records if found.score is not None]
-    failed = len(records) - len(scored)
-    if not scored:
+    scores = [(found.score, found) for found in records if found.score is not None]
+    failed = sum(found.error is not None for found in records)
+    if not scores:
         return {"n": 0, "media": 0, "mean": None, "low": None, "high": None, "failed": failed, "also": {}}
-    measure = estimate([score for score, _ in scored], [found.cluster for _, found in scored], seed)
+    measure = estimate([score for score, _ in scores], [found.cluster for _, found in scores], seed)
     also: dict[str, float] = {}
-    if len({found.kind for _, found in scored}) == 1:
-        for name in sorted({name for _, found in scored for name in found.also}):
-            values = [found.also[name] for _, found in scored if name in found.also]
+    if len({found.kind for _, found in scores}) == 1:
+        for name in sorted({name for _, found in scores for name in found.also}):
+            values = [found.also[name] for _, found in scores if name in found.also]
             also[name] = sum(values) / len(values)
     return {**asdict(measure), "failed": failed, "also": also}
 

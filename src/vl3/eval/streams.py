@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vl3.chat import Message, media_of
-from vl3.eval.answers import Reply
+from vl3.eval.log import Reply
 from vl3.eval.task import Item
 from vl3.generate import Assistant, Options
 from vl3.generate.options import settings

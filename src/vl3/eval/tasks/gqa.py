@@ -1,0 +1,35 @@
+"""GQA (testdev, balanced): compositional questions about photographs. https://arxiv.org/abs/1902.09506
+
+Prompt: LLaVA's, which VideoLLaMA3 uses (evaluation/image/GQA). Score: the same words.
+"""
+
+from pathlib import Path
+
+from vl3.errors import UserError
+from vl3.eval.benchmark import IMAGE, Benchmark, Need
+from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.measures import same
+from vl3.eval.task import Item, Task, asked, image
+from vl3.generate import Options
+
+PAGE = "https://huggingface.co/datasets/lmms-lab/GQA"
+QUESTIONS = Need("testdev_balanced_instructions/testdev-*.parquet", "questions and answers", PAGE)
+PICTURES = Need("testdev_balanced_images/testdev-*.parquet", "pictures", PAGE)
+
+
+def load(folder: Path, _options: Options) -> Task:
+    """Kinds: the structural types, such as `verify` and `query`."""
+    pictures = {row["id"]: row["image"] for row in parquet_rows(PICTURES.found(folder), folder)}
+    items = []
+    for row in parquet_rows(QUESTIONS.found(folder), folder):
+        need_keys(row, ("id", "imageId", "question", "answer"), PAGE)
+        if row["imageId"] not in pictures:
+            raise UserError(f"{folder}: question {row['id']} is about picture {row['imageId']}, which is not there")
+        picture = pictures[row["imageId"]]
+        prompt = f"{row['question']}\nAnswer the question using a single word or phrase."
+        kind = (row.get("types") or {}).get("structural") or "question"
+        items.append(Item(str(row["id"]), kind, asked([image(picture)], prompt), row["answer"], picture))
+    return Task("gqa", items, same)
+
+
+GQA = Benchmark("gqa", "GQA (testdev)", "image", PAGE, [QUESTIONS, PICTURES], load, IMAGE, dataset="lmms-lab/GQA")

@@ -1,0 +1,40 @@
+"""MATH-Vision: problems of mathematics competitions. https://arxiv.org/abs/2402.14804
+
+Prompt: the benchmark's own (https://github.com/mathllm/MATH-V): step by step, the result boxed. Score: its rule.
+"""
+
+from pathlib import Path
+
+from vl3.eval.benchmark import REASONING, Benchmark, Need
+from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.mathematics import problem
+from vl3.eval.task import Item, Task, asked, image, lettered
+from vl3.generate import Options
+
+PAGE = "https://huggingface.co/datasets/MathLLMs/MathVision"
+PROMPT = 'Please solve the problem step by step and put your answer in one "\\boxed{}". '
+CHOOSE = 'If it is a multiple choice question, only one letter is allowed in the "\\boxed{}".\n'
+
+
+def benchmark(name: str, title: str, split: str) -> Benchmark:
+    """One split."""
+    files = Need(f"data/{split}-*.parquet", "problems and pictures", PAGE)
+
+    def load(folder: Path, _options: Options) -> Task:
+        items = []
+        for row in parquet_rows(files.found(folder), folder):
+            need_keys(row, ("id", "question", "options", "decoded_image", "answer", "subject"), PAGE)
+            choices = lettered(row["options"] or [])
+            listed = "".join(f"\n({letter}) {text}" for letter, text in choices.items())
+            prompt = PROMPT + CHOOSE + row["question"] + (f"\nChoices:{listed}" if listed else "")
+            words = asked([image(row["decoded_image"])], prompt)
+            items.append(
+                Item(str(row["id"]), row["subject"], words, str(row["answer"]), row["decoded_image"], choices=choices)
+            )
+        return Task(name, items, problem)
+
+    return Benchmark(name, title, "image", PAGE, [files], load, REASONING, dataset="MathLLMs/MathVision")
+
+
+MATHVISION = benchmark("mathvision", "MATH-Vision (test)", "test")
+MATHVISION_MINI = benchmark("mathvision_mini", "MATH-Vision (testmini)", "testmini")

@@ -1,0 +1,54 @@
+"""MathVista (testmini): mathematics in charts, figures and scenes. https://arxiv.org/abs/2310.02255
+
+Prompt: the dataset's own `query`, as VideoLLaMA3 (evaluation/image/MathVista). Score: the benchmark's rule on a result
+that is found by rules; with a judge, a language model compares instead.
+"""
+
+from pathlib import Path
+
+from vl3.eval.benchmark import REASONING, Benchmark, Need
+from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.judge import right_or_wrong
+from vl3.eval.mathematics import vista
+from vl3.eval.task import Item, Task, asked, image, lettered
+from vl3.generate import Options
+
+PAGE = "https://huggingface.co/datasets/AI4Math/MathVista"
+FILES = Need("data/testmini-*.parquet", "questions, answers and pictures", PAGE)
+
+
+def load(folder: Path, _options: Options) -> Task:
+    """Kinds: the five tasks, such as `geometry problem solving`."""
+    items = []
+    for row in parquet_rows(FILES.found(folder), folder):
+        need_keys(row, ("pid", "query", "question", "decoded_image", "choices", "answer", "answer_type"), PAGE)
+        facts = {
+            "answer_type": row["answer_type"],
+            "precision": row.get("precision") or 0,
+            "question": row["question"],
+        }
+        items.append(
+            Item(
+                id=str(row["pid"]),
+                kind=row["metadata"]["task"],
+                messages=asked([image(row["decoded_image"])], row["query"]),
+                truth=str(row["answer"]),
+                cluster=row["decoded_image"],
+                choices=lettered(row["choices"] or []),
+                facts=facts,
+            )
+        )
+    return Task("mathvista", items, vista, judged=right_or_wrong)
+
+
+MATHVISTA = Benchmark(
+    "mathvista",
+    "MathVista (testmini)",
+    "image",
+    PAGE,
+    [FILES],
+    load,
+    REASONING,
+    dataset="AI4Math/MathVista",
+    judge="compares results",
+)

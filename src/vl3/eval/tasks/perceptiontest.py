@@ -1,0 +1,46 @@
+"""Perception Test: multiple-choice questions about acted videos. https://arxiv.org/abs/2305.13786
+
+Prompt: VideoLLaMA3's (evaluation/benchmarks/perception_test.py). Score: the right letter, on the validation split; the
+answers of the test split (`perceptiontest_test`) are logged for the benchmark's server.
+"""
+
+from pathlib import Path
+
+from vl3.eval.benchmark import VIDEO, Benchmark, Need
+from vl3.eval.files import json_rows, need_keys, video_file
+from vl3.eval.measures import choices
+from vl3.eval.task import Item, Task, asked, lettered, video
+from vl3.eval.tasks.mvbench import OPTIONS_PROMPT
+from vl3.generate import Options
+
+PAGE = "https://github.com/google-deepmind/perception_test"
+VIDEOS = Need("videos/*.mp4", "videos", f"{PAGE}#download-the-data-and-annotations")
+
+
+def benchmark(name: str, title: str, split: str) -> Benchmark:
+    """One split."""
+    questions = Need(f"mc_question_{split}.json", "questions", f"{PAGE}#download-the-data-and-annotations")
+
+    def load(folder: Path, _options: Options) -> Task:
+        [path] = questions.found(folder)
+        items = []
+        for row in json_rows(path):
+            need_keys(row, ("metadata", "mc_question"), str(path))
+            name_ = row["metadata"]["video_id"]
+            for question in row["mc_question"]:
+                letters = lettered(question["options"])
+                listed = "".join(f"({letter}) {text}\n" for letter, text in letters.items())
+                words = asked(
+                    [video(video_file(folder / "videos", name_))],
+                    OPTIONS_PROMPT.format(question=question["question"], options=listed),
+                )
+                truth = list(letters)[question["answer_id"]] if "answer_id" in question else []
+                kind = question.get("area", "question")
+                items.append(Item(f"{name_} {question['id']}", kind, words, truth, name_, choices=letters))
+        return Task(name, items, choices)
+
+    return Benchmark(name, title, "video", PAGE, [questions, VIDEOS], load, VIDEO)
+
+
+PERCEPTIONTEST = benchmark("perceptiontest", "Perception Test (validation)", "valid")
+PERCEPTIONTEST_TEST = benchmark("perceptiontest_test", "Perception Test (test, answers for the server)", "test")
