@@ -111,7 +111,7 @@ class Assistant:
         `return_errors`: then the error stands in its answer's place and the others go on. `on_answer` is told of each
         as it is done.
         """
-        limits = ServiceConfig(max_running=max(1, batch_size), max_waiting=2 * max(1, batch_size))
+        limits = ServiceConfig(max_running=max(1, batch_size), max_waiting=max(1, batch_size))
         results: list[Answer | UserError | None] = [None] * len(requests)
         with Service(self, limits) as service:
             for index, ticket in service.ask_all((messages, options) for messages in requests):

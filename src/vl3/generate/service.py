@@ -213,17 +213,9 @@ class Service:
         open_: dict[Ticket, int] = {}
         try:
             for number, (messages, options) in enumerate(requests):
-                # two places are left to others, who may use the service beside this
-                while len(open_) >= max(1, self.config.max_running + self.config.max_waiting - 2):
-                    ticket = ended.get()
-                    yield open_.pop(ticket), ticket
-                try:
-                    ticket = self.submit(messages, **options)
-                except Busy:
-                    raise
-                except UserError as error:
-                    ticket = Ticket(self, messages, Settings(self._checkpoint.processor, GenerationConfig()))
-                    ticket.end(error)
+                while (ticket := self._try_submit(messages, options, may_wait=bool(open_))) is None:
+                    ended_one = ended.get()
+                    yield open_.pop(ended_one), ended_one
                 open_[ticket] = number
                 ticket.tell(ended)
             while open_:
@@ -232,6 +224,19 @@ class Service:
         finally:
             for ticket in list(open_):
                 ticket.cancel()
+
+    def _try_submit(self, messages: Sequence[Message], options: Options, may_wait: bool) -> Ticket | None:
+        """A ticket, which has ended already for what is refused for good; None when there is no room now."""
+        try:
+            return self.submit(messages, **options)
+        except Busy:
+            if may_wait and not self._draining:
+                return None
+            raise
+        except UserError as error:
+            ticket = Ticket(self, messages, Settings(self._checkpoint.processor, GenerationConfig()))
+            ticket.end(error)
+            return ticket
 
     def stats(self) -> Stats:
         """What is going on now."""
