@@ -213,6 +213,9 @@ class Service:
         open_: dict[Ticket, int] = {}
         try:
             for number, (messages, options) in enumerate(requests):
+                while not ended.empty():
+                    ended_one = ended.get()
+                    yield open_.pop(ended_one), ended_one
                 while (ticket := self._try_submit(messages, options, may_wait=bool(open_))) is None:
                     ended_one = ended.get()
                     yield open_.pop(ended_one), ended_one
