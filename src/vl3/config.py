@@ -275,6 +275,8 @@ class GenerationConfig:
     """Strings that end the answer and are not part of it."""
     stop_token_ids: tuple[int, ...] = ()
     """Tokens that end the answer, besides the model's own end-of-turn token."""
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    """How many of the likeliest tokens are told at each step, beside the one drawn; None tells nothing."""
 
     def __post_init__(self) -> None:
         checks = {

@@ -130,7 +130,7 @@ def test_a_conversation_answers_as_if_it_were_read_anew(assistant: Assistant, mo
     assert [message["role"] for message in talk.messages] == ["system", *["user", "assistant"] * 3]
     for turn in range(2):
         assert assistant.chat(talk.messages[: 2 + 2 * turn], max_new_tokens=10).text == answers[turn].text
-    monkeypatch.setattr("vl3.generate.conversation.common_prefix", lambda *_: 0)
+    monkeypatch.setattr("vl3.generate.conversation.common_length", lambda *_: 0)
     assert without_timings(list(converse(assistant)[1])) == without_timings(list(answers))
 
 

@@ -40,7 +40,7 @@ def test_repetition_penalty_equals_the_published_one(scores: torch.Tensor, seen:
 
 def draws(config: GenerationConfig, scores: torch.Tensor, count: int) -> list[int]:
     sampler = Sampler(config)
-    return [sampler.next(scores, torch.tensor([0])) for _ in range(count)]
+    return [sampler.next(scores, torch.tensor([0]), []) for _ in range(count)]
 
 
 def test_a_seed_repeats_and_no_seed_does_not() -> None:

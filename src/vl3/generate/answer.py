@@ -2,12 +2,47 @@
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from tokenizers import Tokenizer
+from torch import Tensor
 
 from vl3.errors import UserError
-from vl3.generate.engine import Sequence as Running
+from vl3.generate.engine import Engine
+from vl3.generate.options import Settings
 from vl3.generate.prepare import Prepared
+from vl3.generate.sampling import TokenScores
 from vl3.generate.text import TextStream
+from vl3.log import logger
+from vl3.model import KVCache
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token and the natural logarithm of its probability, before temperature, penalties and constraints."""
+
+    id: int
+    text: str
+    """Of this token alone; part of a character shows as the replacement character."""
+    logprob: float
+
+
+@dataclass(frozen=True)
+class TokenLogprobs(TokenLogprob):
+    """A token of an answer, and the likeliest ones at its place."""
+
+    top: list[TokenLogprob]
+    """Likeliest first."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a step adds to an answer."""
+
+    text: str
+    """Possibly none: a character may need several tokens, and what may be a stop string is held back."""
+    tokens: list[TokenLogprobs]
+    """The tokens, when the request asked for logprobs."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +64,10 @@ class Answer:
     """For each image or video, the presentation times of the frames that the model saw."""
     timings_s: dict[str, float]
     """Seconds spent: media (decode, resize, prune), prefill (encode and read the prompt), generate."""
+    num_cached_tokens: int = 0
+    """Tokens of the prompt that had been read before."""
+    tokens: list[TokenLogprobs] = field(default_factory=list)
+    """The answer's tokens, when the request asked for logprobs."""
 
     def __str__(self) -> str:
         return self.text
@@ -61,36 +100,65 @@ class AnswerStream(Iterator[str]):
 class Job:
     """One request in the engine, with its text and clock."""
 
-    def __init__(self, prepared: Prepared, running: Running, text: TextStream, media_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        prepared: Prepared,
+        settings: Settings,
+        media_s: float,
+        cache: KVCache | None = None,
+    ) -> None:
+        """media_s: seconds that preparing took. cache: may hold a beginning of the prompt."""
         self.prepared = prepared
-        self.running = running
-        self.text = text
+        self.running = engine.sequence(prepared.inputs, settings.generation, cache, settings.constraint)
+        self.num_cached_tokens = self.running.cache.length
+        self.error: Exception | None = None
+        self._tokenizer = tokenizer
+        self._text = TextStream(tokenizer, settings.generation.stop)
+        self._pieces: list[Piece] = []
+        self._tokens: list[TokenLogprobs] = []
         self._taken = 0
         self._media_s = media_s
         self._start = time.perf_counter()
-        self._prefill_s = 0.0
+        self._first_token_s: float | None = None
 
-    def prefilled(self) -> None:
-        """Stops the clock of the prompt."""
-        self._prefill_s = time.perf_counter() - self._start
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to do for it."""
+        return self.error is not None or self.running.finish_reason is not None
 
-    def take(self) -> str:
-        """The text that newly drawn tokens add; notices stop strings."""
-        new = self.running.generated[self._taken :]
-        self._taken += len(new)
-        piece = "".join(self.text.push(token) for token in new)
-        if self.text.stopped:
-            self.running.finish_reason = "stop"
-        return piece
+    def accept(self, logits_V: Tensor) -> None:
+        """Draws the next token; an error in that, a constraint's say, is this job's alone."""
+        try:
+            self.running.accept(logits_V)
+            if self._first_token_s is None:
+                self._first_token_s = time.perf_counter() - self._start
+            self._pieces.append(self._piece())
+        except Exception as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Ends the job with an error, which `answer` raises."""
+        if not isinstance(error, UserError):
+            logger.error("a request failed", exc_info=error)
+        self.error = error
+
+    def take(self) -> list[Piece]:
+        """What has come since it was asked last."""
+        taken, self._pieces = self._pieces, []
+        return taken
 
     def answer(self) -> Answer:
-        """The whole answer of a finished job."""
-        self.text.finish()
+        """The whole answer of a job that has ended; raises its error."""
+        if self.error is not None:
+            raise self.error
         inputs = self.prepared.inputs
         assert self.running.finish_reason is not None
+        assert self._first_token_s is not None
         return Answer(
-            text=self.text.text,
-            finish_reason="stop" if self.text.stopped else self.running.finish_reason,
+            text=self._text.text,
+            finish_reason=self.running.finish_reason,
             num_prompt_tokens=inputs.num_tokens,
             num_visual_tokens=int(inputs.visual_mask.sum()),
             num_visual_tokens_unpruned=sum(visual.keep.numel() for visual in inputs.visuals),
@@ -98,7 +166,29 @@ class Job:
             frame_times_s=[list(info.times_s) for info in self.prepared.infos],
             timings_s={
                 "media": self._media_s,
-                "prefill": self._prefill_s,
-                "generate": time.perf_counter() - self._start - self._prefill_s,
+                "prefill": self._first_token_s,
+                "generate": time.perf_counter() - self._start - self._first_token_s,
             },
+            num_cached_tokens=self.num_cached_tokens,
+            tokens=self._tokens,
         )
+
+    def _piece(self) -> Piece:
+        """What newly drawn tokens add; notices stop strings."""
+        new = self.running.generated[self._taken :]
+        tokens = [self._logprobs(scores) for scores in self.running.scores[self._taken :]]
+        self._taken += len(new)
+        self._tokens += tokens
+        text = "".join(self._text.push(token) for token in new)
+        if self.running.finish_reason is not None:
+            text += self._text.finish()
+        if self._text.stopped:
+            self.running.finish_reason = "stop"
+        return Piece(text, tokens)
+
+    def _logprobs(self, scores: TokenScores) -> TokenLogprobs:
+        top = [TokenLogprob(token, self._word(token), logprob) for token, logprob in scores.top]
+        return TokenLogprobs(scores.token, self._word(scores.token), scores.logprob, top)
+
+    def _word(self, token: int) -> str:
+        return self._tokenizer.decode([token], skip_special_tokens=False)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from vl3.chat import Message, question
-from vl3.config import GenerationConfig
 from vl3.errors import UserError
 from vl3.generate.answer import Answer, AnswerStream, Job
 from vl3.generate.devices import pick_device, pick_dtype
 from vl3.generate.engine import Engine
-from vl3.generate.options import Options, settings
+from vl3.generate.options import Options, Settings, settings
 from vl3.generate.prepare import Prepared, prepare
-from vl3.generate.text import TextStream
+from vl3.generate.scheduler import Scheduler
+from vl3.generate.service import Service, ServiceConfig
 from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache
 from vl3.processing import Processor
@@ -73,28 +73,28 @@ class Assistant:
             start = time.perf_counter()
             self.on_stage("reading media")
             prepared = prepare(messages, self.processor.with_config(chosen.processing), self.decoder)
-            return (yield from self.run(self.job(prepared, chosen.generation, time.perf_counter() - start)))
+            return (yield from self.run(self.job(prepared, chosen, time.perf_counter() - start)))
 
         return AnswerStream(pieces())
 
     def run(self, job: Job) -> Generator[str, None, Answer]:
         """Generates the answer of a prepared job, piece by piece."""
+        scheduler = Scheduler(self.engine)
+        scheduler.add(job)
         self.on_stage("looking")
-        self.engine.prefill(job.running)
-        job.prefilled()
-        self.on_stage("answering")
-        while True:
-            yield job.take()
-            if job.running.finish_reason is not None:
-                break
-            self.engine.step([job.running])
-        yield job.text.finish()
+        answering = False
+        while not job.ended:
+            scheduler.tick()
+            for piece in job.take():
+                if not answering:
+                    self.on_stage("answering")
+                answering = True
+                yield piece.text
         return job.answer()
 
-    def job(self, prepared: Prepared, config: GenerationConfig, media_s: float, cache: KVCache | None = None) -> Job:
-        """A prepared request on its way into the engine; `cache` may hold a prefix of it."""
-        running = self.engine.sequence(prepared.inputs, config, cache)
-        return Job(prepared, running, TextStream(self.checkpoint.tokenizer, config.stop), media_s)
+    def job(self, prepared: Prepared, chosen: Settings, media_s: float, cache: KVCache | None = None) -> Job:
+        """A prepared request on its way into the engine; `cache` may hold a beginning of it."""
+        return Job(self.engine, self.checkpoint.tokenizer, prepared, chosen, media_s, cache)
 
     def batch(
         self,
@@ -111,37 +111,19 @@ class Assistant:
         `return_errors`: then the error stands in its answer's place and the others go on. `on_answer` is told of each
         as it is done.
         """
-        chosen = settings(self.checkpoint.processor, options)
-        processor = self.processor.with_config(chosen.processing)
+        limits = ServiceConfig(max_running=max(1, batch_size), max_waiting=max(1, batch_size))
         results: list[Answer | UserError | None] = [None] * len(requests)
-        active: dict[int, Job] = {}
-        waiting = list(reversed(range(len(requests))))
-
-        def done(index: int, result: Answer | UserError) -> None:
-            results[index] = result
-            if on_answer is not None:
-                on_answer(index, result)
-
-        while waiting or active:
-            while waiting and len(active) < max(1, batch_size):
-                index = waiting.pop()
+        with Service(self, limits) as service:
+            for index, ticket in service.ask_all((messages, options) for messages in requests):
                 try:
-                    start = time.perf_counter()
-                    prepared = prepare(requests[index], processor, self.decoder)
+                    result: Answer | UserError = ticket.answer
                 except UserError as error:
                     if not return_errors:
                         raise UserError(f"request {index}: {error}") from error
-                    done(index, error)
-                    continue
-                job = self.job(prepared, chosen.generation, time.perf_counter() - start)
-                self.engine.prefill(job.running)
-                job.prefilled()
-                active[index] = job
-            for index, job in list(active.items()):
-                job.take()
-                if job.running.finish_reason is not None:
-                    done(index, active.pop(index).answer())
-            self.engine.step([job.running for job in active.values()])
+                    result = error
+                results[index] = result
+                if on_answer is not None:
+                    on_answer(index, result)
         return [result for result in results if result is not None]
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ from vl3.chat import Message, media_of, question
 from vl3.errors import UserError
 from vl3.generate.answer import Answer, AnswerStream
 from vl3.generate.assistant import Assistant
-from vl3.generate.engine import common_prefix
 from vl3.generate.options import Options, settings
+from vl3.generate.prefixes import Prefix, common_length, fingerprints
 from vl3.generate.prepare import Prepared
 from vl3.media import MediaInfo
 from vl3.model import Visual
@@ -30,9 +30,7 @@ class Conversation:
         self.messages: list[Message] = [{"role": "system", "content": system}] if system else []
         self._visuals: list[Visual] = []
         self._infos: list[MediaInfo] = []
-        self._cache = assistant.checkpoint.model.new_cache()
-        self._cached_ids: list[int] = []
-        self._cached_visuals: list[Visual] = []
+        self._known: Prefix | None = None
         self._unfinished: Generator[str, None, Answer] | None = None
 
     def ask(self, *media_then_question: Any) -> AnswerStream:
@@ -55,15 +53,18 @@ class Conversation:
         messages = [*self.messages, *turn]
         visuals, infos = [*self._visuals, *new_visuals], [*self._infos, *new_infos]
         inputs = self._processor.inputs(messages, visuals, times_of(infos))
-        self._cache.truncate(common_prefix(self._cached_ids, self._cached_visuals, inputs))
-        job = self.assistant.job(
-            Prepared(inputs, infos), self._settings.generation, time.perf_counter() - start, self._cache
-        )
-        self._cached_visuals = visuals
+        cache = self.assistant.checkpoint.model.new_cache()
+        if self._known is not None:
+            cache = self._known.cache
+            # the last token is fed in any case, since what follows from it is wanted
+            cache.truncate(
+                min(common_length(fingerprints(inputs), self._known.marks), cache.length, len(inputs.input_ids) - 1)
+            )
+        job = self.assistant.job(Prepared(inputs, infos), self._settings, time.perf_counter() - start, cache)
         try:
             answer = yield from self.assistant.run(job)
         finally:  # also when the reader stops reading: what the cache holds is known to the token
-            self._cached_ids = [*inputs.input_ids.tolist(), *job.running.generated][: self._cache.length]
+            self._known = job.running.known
         self.messages = [*messages, {"role": "assistant", "content": answer.text}]
         self._visuals, self._infos = visuals, infos
         return answer

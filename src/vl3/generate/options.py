@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 
 from vl3.config import GenerationConfig, ProcessorConfig, PruneConfig, decode, encode
 from vl3.errors import UserError
+from vl3.generate.sampling import Constraint
 
 
 class Options(TypedDict, total=False):
@@ -36,6 +37,10 @@ class Options(TypedDict, total=False):
     seed: int
     stop: list[str]
     stop_token_ids: list[int]
+    logprobs: int
+    """How many of the likeliest tokens are told at each step, beside the one drawn."""
+    constraint: Constraint | None
+    """What the answer may say; one object for one request."""
 
 
 _GENERATION = set(GenerationConfig.__dataclass_fields__)
@@ -48,12 +53,15 @@ class Settings:
 
     processing: ProcessorConfig
     generation: GenerationConfig
+    constraint: Constraint | None = None
 
 
 def settings(defaults: ProcessorConfig, options: Options) -> Settings:
     """Applies the options. UserError for an unknown or absurd one."""
     processing, generation = encode(defaults), {}
     for key, value in options.items():
+        if key == "constraint":
+            continue
         if key in _GENERATION:
             generation[key] = value
         elif key in _SAMPLING:
@@ -70,7 +78,11 @@ def settings(defaults: ProcessorConfig, options: Options) -> Settings:
             raise UserError(f"options: unknown key {key!r}{hint}")
     if processing["resize"] == "transformers" and "max_tokens" in options:
         _limit_pixels(processing)
-    return Settings(decode(ProcessorConfig, processing, "options"), decode(GenerationConfig, generation, "options"))
+    return Settings(
+        decode(ProcessorConfig, processing, "options"),
+        decode(GenerationConfig, generation, "options"),
+        options.get("constraint"),
+    )
 
 
 def _limit_pixels(processing: dict[str, Any]) -> None:

@@ -23,4 +23,6 @@ def prepare(messages: Sequence[Message], processor: Processor, decoder: Decoder)
     if not messages:
         raise UserError("no messages: ask something")
     visuals, infos = load_visuals(media_of(messages), processor.config, decoder)
+    for visual in visuals:
+        _ = visual.digest  # wanted later by the model's thread, which has better things to do
     return Prepared(processor.inputs(messages, visuals, times_of(infos)), infos)

@@ -64,6 +64,17 @@ class Decoder:
             return salvage(info, size)
         return assemble_some(info, size, self._frames(info, size))
 
+    def sibling(self) -> Self:
+        """Another decoder with the same limits and a child of its own."""
+        return type(self)(self.time_limit_s, self.limits)
+
+    def interrupt(self) -> None:
+        """Breaks off what another thread is reading: its call ends with a UserError."""
+        child = self._child
+        if child is not None:
+            child.kill()
+            child.wait()
+
     def close(self) -> None:
         """Ends the child. The decoder may be used again."""
         with self._lock:

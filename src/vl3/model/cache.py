@@ -28,6 +28,11 @@ class KVCache:
         """Memory held, used or not."""
         return self._store.numel() * self._store.element_size()
 
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory of one token's keys and values."""
+        return self.num_bytes // self.capacity
+
     def reserve(self, length: int) -> None:
         """Makes room for `length` tokens in all."""
         if length <= self.capacity:
@@ -52,6 +57,19 @@ class KVCache:
     def advance(self, num_tokens: int) -> None:
         """Counts `num_tokens` more tokens as stored."""
         self.length += num_tokens
+
+    def copy_prefix(self, other: "KVCache", length: int) -> None:
+        """Takes over the first `length` tokens of another cache, in place of what it held."""
+        assert length <= other.length, f"a prefix of {length} tokens from a cache of {other.length}"
+        self.length = min(self.length, length)
+        self.reserve(length)
+        self._store[:, :, :, self.length : length] = other._store[:, :, :, self.length : length]
+        self.length = length
+
+    def shrink(self) -> None:
+        """Gives back the room that is not used."""
+        if self.length < self.capacity:
+            self._store = self._store[:, :, :, : self.length].clone()
 
     def truncate(self, length: int) -> None:
         """Forgets all tokens from `length` on; what was before stays valid."""

@@ -1,6 +1,8 @@
 """One image or one clip, as the encoder takes it: 8-bit patches, their grid, and which tokens survive pruning."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,6 +49,19 @@ class Visual:
         """The same for each frame."""
         counts: list[int] = self.keep.sum(dim=1).tolist()
         return counts
+
+    @cached_property
+    def frame_digests(self) -> list[bytes]:
+        """A digest of each frame's pixels: equal ones stand for frames that are equal bit by bit."""
+        pixels = self.patches.view(self.grid[0], -1).cpu().numpy()
+        return [hashlib.blake2b(frame.data, digest_size=16).digest() for frame in pixels]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Of all that its tokens depend on: pixels, grid, merging, normalisation and which tokens are kept."""
+        form = repr((self.grid, self.merge, self.mean, self.std)).encode()
+        kept = self.keep.cpu().numpy().tobytes()
+        return hashlib.blake2b(b"".join([form, kept, *self.frame_digests]), digest_size=16).digest()
 
     def to(self, device: torch.device | str) -> "Visual":
         """The same visual with its tensors on `device`."""

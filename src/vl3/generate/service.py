@@ -1,0 +1,401 @@
+"""Many callers, one model: requests from any thread, answered side by side in the one thread in which the model runs.
+
+submit -> waiting -> a decoder reads the media -> ready -> the scheduler -> pieces and the answer in the Ticket
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack
+
+from vl3.chat import Message, media_of
+from vl3.config import GenerationConfig, configclass
+from vl3.errors import UserError
+from vl3.generate.answer import Answer, Job, Piece
+from vl3.generate.engine import Engine
+from vl3.generate.options import Options, Settings, settings
+from vl3.generate.prepare import Prepared, prepare
+from vl3.generate.scheduler import Scheduler, SchedulerConfig
+from vl3.generate.sight import VisionStore
+from vl3.log import logger
+from vl3.media import Decoder
+
+if TYPE_CHECKING:
+    from vl3.generate.assistant import Assistant
+
+
+@configclass
+class ServiceConfig(SchedulerConfig):
+    """The limits of a service."""
+
+    max_waiting: int = 64
+    """Requests that may wait to be read; more are refused."""
+    num_decoders: int = 2
+    """Media that are decoded at once, each in a process of its own."""
+    vision_bytes: int = 0
+    """Most memory for visual tokens of media that were asked about before."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_decoders < 1 or self.max_waiting < 1:
+            raise UserError("num_decoders and max_waiting must be at least 1")
+
+
+DEFAULTS = ServiceConfig()
+
+
+class Busy(UserError):  # noqa: N818 (named as HTTP's and Python's own such conditions are)
+    """The service takes no request now: its queue is full, or it is being shut down."""
+
+
+class Cancelled(UserError):  # noqa: N818
+    """The request was cancelled."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a service is doing and has done."""
+
+    running: int
+    """Requests that are read or answered."""
+    waiting: int
+    """Requests before that."""
+    finished: int
+    failed: int
+    cancelled: int
+    prompt_tokens: int
+    """Of finished requests."""
+    cached_tokens: int
+    """Those of them that had been read before."""
+    generated_tokens: int
+    """Of finished requests."""
+    kv_bytes: int
+    """Keys and values of running requests."""
+    prefix_bytes: int
+    """Keys and values of finished requests, kept for later ones."""
+    vision_bytes: int
+    """Visual tokens, kept for later requests."""
+    vision_hits: int
+    """Images and clips that were known already."""
+
+
+class Ticket(Iterator[Piece]):
+    """A request on its way. Iterate for the answer's pieces as they come, or take `answer`; from any thread."""
+
+    def __init__(self, service: "Service", messages: Sequence[Message], chosen: Settings) -> None:
+        self.messages = messages
+        self.chosen = chosen
+        self._service = service
+        self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
+        self._ended = threading.Event()
+        self._result: Answer | Exception | None = None
+        self._lock = threading.Lock()
+        self._told: list[SimpleQueue[Ticket]] = []
+
+    def __next__(self) -> Piece:
+        """Blocks until there is a piece. Raises the request's error."""
+        piece = self._pieces.get()
+        if piece is not None:
+            return piece
+        self._pieces.put(None)  # for whoever asks again
+        if isinstance(self._result, Exception):
+            raise self._result
+        raise StopIteration
+
+    @property
+    def answer(self) -> Answer:
+        """Blocks to the end. Raises the request's error: UserError for what its sender can mend."""
+        self._ended.wait()
+        if isinstance(self._result, Exception):
+            raise self._result
+        assert self._result is not None
+        return self._result
+
+    @property
+    def ended(self) -> bool:
+        """Whether `answer` is there."""
+        return self._ended.is_set()
+
+    def cancel(self) -> None:
+        """Ends the request with `Cancelled`, wherever it is, and frees what it holds; nothing once it has ended."""
+        if self.end(Cancelled("the request was cancelled")):
+            self._service.forget(self)
+
+    def push(self, piece: Piece) -> None:
+        """Called by the service."""
+        self._pieces.put(piece)
+
+    def end(self, result: Answer | Exception) -> bool:
+        """Called by the service; whether it had not ended before."""
+        with self._lock:
+            if self._ended.is_set():
+                return False
+            self._result = result
+            self._ended.set()
+            told = list(self._told)
+        self._pieces.put(None)
+        for queue in told:
+            queue.put(self)
+        return True
+
+    def tell(self, queue: "SimpleQueue[Ticket]") -> None:
+        """Puts this ticket into the queue once it has ended."""
+        with self._lock:
+            if not self._ended.is_set():
+                self._told.append(queue)
+                return
+        queue.put(self)
+
+
+class Service:
+    """Answers requests side by side. Its answers are those that `Assistant.chat` gives."""
+
+    def __init__(self, assistant: "Assistant", config: ServiceConfig = DEFAULTS) -> None:
+        """Starts the threads. The assistant can be used beside it; it stays open when the service is closed."""
+        self.config = config
+        self._checkpoint = assistant.checkpoint
+        self._processor = assistant.processor
+        self._engine = Engine(
+            assistant.checkpoint.model, assistant.checkpoint.eos_token_ids, VisionStore(config.vision_bytes)
+        )
+        self._scheduler = Scheduler(self._engine, config)
+        self._own_decoders = [assistant.decoder.sibling() for _ in range(config.num_decoders - 1)]
+        self._decoders = [assistant.decoder, *self._own_decoders]
+        self._changed = threading.Condition()  # guards everything below
+        self._waiting: deque[Ticket] = deque()
+        self._reading: dict[Ticket, Decoder] = {}
+        self._ready: deque[tuple[Ticket, Prepared, float]] = deque()
+        self._running: dict[Job, Ticket] = {}
+        self._draining = self._closed = False
+        self._counts = dict.fromkeys(("finished", "failed", "cancelled", "prompt", "cached", "generated"), 0)
+        self._threads = [threading.Thread(target=self._run_model, name="vl3 model", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._read_media, args=(decoder,), name="vl3 media", daemon=True)
+            for decoder in self._decoders
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # ------------------------------------------------------------------------------------------------ for callers
+
+    def submit(self, messages: Sequence[Message], **options: Unpack[Options]) -> Ticket:
+        """A request, to be answered as soon as may be.
+
+        UserError for absurd options or messages, Busy when the queue is full.
+        """
+        ticket = Ticket(self, messages, settings(self._checkpoint.processor, options))
+        start = time.perf_counter()
+        # text needs no decoder, and does not wait behind what does
+        prepared = None if media_of(messages) else prepare(messages, self._processor, self._decoders[0])
+        with self._changed:
+            if self._draining:
+                raise Busy("the service is shutting down")
+            if len(self._waiting) + len(self._reading) + len(self._ready) >= self.config.max_waiting:
+                raise Busy(f"{self.config.max_waiting} requests are waiting already: try again later")
+            if prepared is None:
+                self._waiting.append(ticket)
+            else:
+                self._ready.append((ticket, prepared, time.perf_counter() - start))
+            self._changed.notify_all()
+        return ticket
+
+    def ask_all(self, requests: Iterable[tuple[Sequence[Message], Options]]) -> Iterator[tuple[int, Ticket]]:
+        """Submits requests as room allows, and gives (number, ticket) of each that has ended, in that order.
+
+        A request that `submit` refuses for good comes as a ticket with its error. When the iteration is left early,
+        what has not ended is cancelled.
+        """
+        ended: SimpleQueue[Ticket] = SimpleQueue()
+        open_: dict[Ticket, int] = {}
+        try:
+            for number, (messages, options) in enumerate(requests):
+                while not ended.empty():
+                    ended_one = ended.get()
+                    yield open_.pop(ended_one), ended_one
+                while (ticket := self._try_submit(messages, options, may_wait=bool(open_))) is None:
+                    ended_one = ended.get()
+                    yield open_.pop(ended_one), ended_one
+                open_[ticket] = number
+                ticket.tell(ended)
+            while open_:
+                ticket = ended.get()
+                yield open_.pop(ticket), ticket
+        finally:
+            for ticket in list(open_):
+                ticket.cancel()
+
+    def _try_submit(self, messages: Sequence[Message], options: Options, may_wait: bool) -> Ticket | None:
+        """A ticket, which has ended already for what is refused for good; None when there is no room now."""
+        try:
+            return self.submit(messages, **options)
+        except Busy:
+            if may_wait and not self._draining:
+                return None
+            raise
+        except UserError as error:
+            ticket = Ticket(self, messages, Settings(self._checkpoint.processor, GenerationConfig()))
+            ticket.end(error)
+            return ticket
+
+    def stats(self) -> Stats:
+        """What is going on now."""
+        with self._changed:
+            counts = self._counts
+            return Stats(
+                running=len(self._running),
+                waiting=len(self._waiting) + len(self._reading) + len(self._ready),
+                finished=counts["finished"],
+                failed=counts["failed"],
+                cancelled=counts["cancelled"],
+                prompt_tokens=counts["prompt"],
+                cached_tokens=counts["cached"],
+                generated_tokens=counts["generated"],
+                kv_bytes=sum(job.running.cache.num_bytes for job in self._running),
+                prefix_bytes=self._scheduler.prefixes.num_bytes,
+                vision_bytes=self._engine.vision.num_bytes,
+                vision_hits=self._engine.vision.hits,
+            )
+
+    def drain(self, timeout_s: float) -> bool:
+        """Takes no new requests and waits for those accepted; whether all ended in time."""
+        with self._changed:
+            self._draining = True
+            return self._changed.wait_for(lambda: not self._num_open(), timeout_s)
+
+    def close(self) -> None:
+        """Cancels what has not ended, and stops the threads."""
+        with self._changed:
+            self._draining = self._closed = True
+            tickets = [*self._waiting, *self._reading, *(ticket for ticket, *_ in self._ready), *self._running.values()]
+            self._changed.notify_all()
+        for ticket in tickets:
+            ticket.cancel()
+        for thread in self._threads:
+            thread.join()
+        for decoder in self._own_decoders:
+            decoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def forget(self, ticket: Ticket) -> None:
+        """Called by a ticket that was cancelled."""
+        with self._changed:
+            self._counts["cancelled"] += 1
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            self._ready = deque(item for item in self._ready if item[0] is not ticket)
+            if ticket in self._reading:  # under the lock: its decoder cannot have gone on to another's file
+                self._reading[ticket].interrupt()
+            self._changed.notify_all()
+
+    def _num_open(self) -> int:
+        return len(self._waiting) + len(self._reading) + len(self._ready) + len(self._running)
+
+    # ------------------------------------------------------------------------------------------- the media threads
+
+    def _read_media(self, decoder: Decoder) -> None:
+        """Decodes the media of waiting requests, a little ahead of the model."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or (self._waiting and self._may_read_ahead()))
+                if self._closed:
+                    return
+                ticket = self._waiting.popleft()
+                self._reading[ticket] = decoder
+            start = time.perf_counter()
+            prepared: Prepared | Exception
+            try:
+                prepared = prepare(ticket.messages, self._processor.with_config(ticket.chosen.processing), decoder)
+            except Exception as error:
+                prepared = error
+            with self._changed:
+                del self._reading[ticket]
+                if isinstance(prepared, Exception):
+                    self._fail(ticket, prepared)
+                elif not ticket.ended:
+                    self._ready.append((ticket, prepared, time.perf_counter() - start))
+                self._changed.notify_all()
+
+    def _may_read_ahead(self) -> bool:
+        """Decoded media are large, so few may lie about."""
+        return len(self._reading) + len(self._ready) < max(self.config.max_running, 2 * self.config.num_decoders)
+
+    def _fail(self, ticket: Ticket, error: Exception) -> None:
+        if ticket.end(error):
+            self._counts["failed"] += 1
+            if not isinstance(error, UserError):
+                logger.error("a request failed", exc_info=error)
+
+    # -------------------------------------------------------------------------------------------- the model's thread
+
+    def _run_model(self) -> None:
+        try:
+            while self._admit():
+                self._scheduler.tick()
+                self._hand_out()
+        except BaseException as error:  # a fault of ours: nobody may be left waiting for an answer
+            with self._changed:
+                self._draining = self._closed = True
+                tickets = [*self._waiting, *self._reading, *(t for t, *_ in self._ready), *self._running.values()]
+                self._running.clear()
+                self._changed.notify_all()
+            for ticket in tickets:
+                ticket.end(RuntimeError(f"the engine stopped: {error!r}"))
+            raise
+
+    def _admit(self) -> bool:
+        """Waits for something to do, drops what was cancelled, and lets requests in, first come, first served."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._ready or self._running)
+            for job, ticket in list(self._running.items()):
+                if ticket.ended:
+                    self._scheduler.remove(job)
+                    del self._running[job]
+            if self._closed:
+                return False
+            while self._ready and self._let_in(*self._ready[0]):
+                self._ready.popleft()
+            self._changed.notify_all()
+            return True
+
+    def _let_in(self, ticket: Ticket, prepared: Prepared, media_s: float) -> bool:
+        """Whether a request is done with here: running, or failed."""
+        try:
+            generation = ticket.chosen.generation
+            if not self._scheduler.has_room(prepared.inputs.num_tokens + generation.max_new_tokens):
+                return False
+            job = Job(self._engine, self._checkpoint.tokenizer, prepared, ticket.chosen, media_s)
+        except Exception as error:
+            self._fail(ticket, error)
+            return True
+        self._scheduler.add(job)
+        self._running[job] = ticket
+        return True
+
+    def _hand_out(self) -> None:
+        """Passes new pieces and finished answers on."""
+        with self._changed:
+            for job, ticket in list(self._running.items()):
+                for piece in job.take():
+                    ticket.push(piece)
+                if not job.ended:
+                    continue
+                del self._running[job]
+                if job.error is not None:
+                    self._fail(ticket, job.error)
+                elif ticket.end(answer := job.answer()):
+                    self._counts["finished"] += 1
+                    self._counts["prompt"] += answer.num_prompt_tokens
+                    self._counts["cached"] += answer.num_cached_tokens
+                    self._counts["generated"] += answer.num_generated_tokens
+            self._changed.notify_all()
