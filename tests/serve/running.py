@@ -20,6 +20,7 @@ from vl3.serve.serving import Serving
 from ..tiny import tiny_checkpoint
 
 MODEL = "tiny"
+DEFAULTS, SERVICE_DEFAULTS = ServerConfig(), ServiceConfig()
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Running:
 
 @contextmanager
 def running(
-    config: ServerConfig = ServerConfig(),
+    config: ServerConfig = DEFAULTS,
     keys: tuple[str, ...] = (),
-    service_config: ServiceConfig = ServiceConfig(),
+    service_config: ServiceConfig = SERVICE_DEFAULTS,
 ) -> Iterator[Running]:
     """Serves the tiny model until the block ends."""
     checkpoint = tiny_checkpoint()

@@ -23,6 +23,7 @@ from vl3.serve.logs import AccessLog
 from vl3.serve.serving import Serving
 from vl3.weights import Checkpoint
 
+DEFAULTS = ServerConfig()
 SWEEP_EVERY_S = 600.0
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": errors.ErrorBody, "description": "What was wrong, and what to do"}
@@ -30,7 +31,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(
-    service: Service, checkpoint: Checkpoint, config: ServerConfig = ServerConfig(), keys: Keys | None = None
+    service: Service, checkpoint: Checkpoint, config: ServerConfig = DEFAULTS, keys: Keys | None = None
 ) -> FastAPI:
     """An app that answers by `service`, which stays the caller's to close. UserError for folders that cannot be used.
 

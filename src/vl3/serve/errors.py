@@ -1,6 +1,6 @@
 """Errors as the OpenAI API writes them: {"error": {"message", "type", "param", "code"}}."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -75,18 +75,29 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def of_validation(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = [str(step) for step in first["loc"] if step not in ("body", "query", "path")]
-        message = str(first["msg"]).removeprefix("Value error, ")
-        name = ".".join(place)[:200].encode("utf-8", "replace").decode()
-        text = f"{name}: {message}" if place else message
-        return ApiError(400, text.encode("utf-8", "replace").decode(), param=name or None).response()
+        name, message = _deepest(error.errors())
+        return ApiError(400, f"{name}: {message}" if name else message, param=name or None).response()
 
     @app.exception_handler(UserError)
     async def of_user(_request: Request, error: UserError) -> JSONResponse:
-        return ApiError(400, str(error).encode("utf-8", "replace").decode()).response()
+        return ApiError(400, _printable(str(error))).response()
 
     @app.exception_handler(Exception)
     async def of_bug(_request: Request, _error: Exception) -> JSONResponse:
         # the traceback goes to the log (Starlette raises the error again); strangers are not shown it
         return ApiError(500, "the server failed on this request; its log says why").response()
+
+
+def _deepest(found: Sequence[Any]) -> tuple[str, str]:
+    """(field, what is wrong with it). Where a field may have several forms, the form that was meant is the one that
+    fits furthest."""
+    about = [error for error in found if error["loc"][:2] == found[0]["loc"][:2]]
+    error = max(about, key=lambda error: len(error["loc"]))
+    steps = [str(step) for step in error["loc"][1:]]
+    name = ".".join(step for step in steps if step != "str" and "[" not in step)
+    return _printable(name[:200]), _printable(str(error["msg"]).removeprefix("Value error, "))
+
+
+def _printable(text: str) -> str:
+    """Half of a surrogate pair, as broken JSON escapes give it, cannot be sent."""
+    return text.encode("utf-8", "replace").decode()

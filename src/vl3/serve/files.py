@@ -76,7 +76,7 @@ class FileStore:
                 held = data.stat().st_size if data.exists() else 0
                 if self._used() - held + size > self._quota_bytes:
                     raise StoreFullError(
-                        f"the store of files is full ({self._quota_bytes} bytes); delete some, or wait"
+                        f"the store of {self._quota_bytes} bytes is full; delete files, or wait"
                     )
                 data.with_suffix(".json").write_text(json.dumps(asdict(stored)), encoding="utf-8")
                 part.replace(data)

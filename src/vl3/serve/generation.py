@@ -33,7 +33,7 @@ class Asker:
         self._gone = asyncio.create_task(_disconnect(request))
 
     async def while_waiting(self, work: Awaitable[T]) -> T:
-        """The result of `work`; ClientGoneError or ApiError 408 when it is not done in time, and `work` is cancelled."""
+        """The result of `work`. When it is not done in time it is cancelled: ClientGoneError, or ApiError 408."""
         task = asyncio.ensure_future(work)
         left_s = self._limit_s - self.waited_s()
         try:

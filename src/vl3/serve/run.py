@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called on a signal."""
-        self._serving.draining = True
-        super().handle_exit(sig, frame)
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Called on a signal; the second one does not wait. The process then ends as one that did its work."""
+        self.force_exit = self.should_exit
+        self.should_exit = self._serving.draining = True

@@ -17,7 +17,7 @@ class Strict(BaseModel):
 class Clip(Strict):
     """Which frames of a video are looked at."""
 
-    fps: float | None = Field(None, gt=0, le=1000, description="vl3: frames a second of a video")
+    fps: float | None = Field(None, ge=0.001, le=1000, description="vl3: frames a second of a video")
     max_frames: int | None = Field(None, ge=1, description="vl3: most frames of a video")
     num_frames: int | None = Field(None, ge=1, description="vl3: exactly so many frames, evenly spread")
     start: float | None = Field(None, ge=0, description="vl3: look at a video from here on, in seconds")
