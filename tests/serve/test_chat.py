@@ -96,9 +96,7 @@ def test_every_form_of_a_medium(client: openai.OpenAI, folder: Path, form: str) 
 
 def test_streaming_gives_the_same_text(client: openai.OpenAI) -> None:
     whole = ask(client, image(), "Describe it.", max_tokens=30)
-    stream = ask(
-        client, image(), "Describe it.", max_tokens=30, stream=True, stream_options={"include_usage": True}
-    )
+    stream = ask(client, image(), "Describe it.", max_tokens=30, stream=True, stream_options={"include_usage": True})
     chunks = list(stream)
     assert chunks[0].choices[0].delta.role == "assistant"
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)

@@ -199,9 +199,7 @@ def test_rebinding_a_name_does_not_help(
     assert Inside.seen == []
 
 
-def test_a_redirect_may_not_lead_inside(
-    client: openai.OpenAI, inside: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redirect_may_not_lead_inside(client: openai.OpenAI, inside: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first hop is let through by the test, as if it were public; the next is looked at anew."""
     Inside.seen.clear()
     monkeypatch.setattr("vl3.media.fetch._is_public", lambda _: not Inside.seen)

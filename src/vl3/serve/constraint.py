@@ -53,7 +53,7 @@ class JsonConstraints:
         self._lock = threading.Lock()
         self._tokens: LLTokenizer | None = None
 
-    def make(self, schema: dict[str, Any] | bool) -> JsonConstraint:
+    def make(self, schema: dict[str, Any]) -> JsonConstraint:
         """A constraint for one answer. UserError for a schema that is none, too large or not supported."""
         text = json.dumps(schema)
         if len(text) > LONGEST_SCHEMA:

@@ -75,9 +75,7 @@ class FileStore:
                 data = self._data(owner, identity)
                 held = data.stat().st_size if data.exists() else 0
                 if self._used() - held + size > self._quota_bytes:
-                    raise StoreFullError(
-                        f"the store of {self._quota_bytes} bytes is full; delete files, or wait"
-                    )
+                    raise StoreFullError(f"the store of {self._quota_bytes} bytes is full; delete files, or wait")
                 data.with_suffix(".json").write_text(json.dumps(asdict(stored)), encoding="utf-8")
                 part.replace(data)
                 self._touch(data)

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from vl3.generate import Answer
 from vl3.generate.service import Stats
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+NOW = {"running", "waiting", "kv_bytes", "prefix_bytes", "vision_bytes"}
+"""What of the engine's figures goes up and down; the others only grow."""
 
 
 class Metrics:
@@ -55,7 +57,8 @@ class _EngineFigures(Collector):
         self._stats = stats
         self._stored_bytes = stored_bytes
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         for name, value in asdict(self._stats()).items():
-            yield GaugeMetricFamily(f"vl3_engine_{name}", f"Of the engine: {name.replace('_', ' ')}.", value=value)
+            family = GaugeMetricFamily if name in NOW else CounterMetricFamily
+            yield family(f"vl3_engine_{name}", f"Of the engine: {name.replace('_', ' ')}.", value=value)
         yield GaugeMetricFamily("vl3_files_bytes", "Bytes of uploaded files.", value=self._stored_bytes())

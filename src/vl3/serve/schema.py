@@ -124,7 +124,7 @@ class JsonSchema(Strict):
 
     name: str = "answer"
     description: str | None = None
-    schema_: dict[str, Any] | bool = Field(True, alias="schema")
+    schema_: dict[str, Any] = Field({}, alias="schema")
     strict: bool | None = Field(None, description="taken and ignored: the answer always satisfies the schema")
 
 
