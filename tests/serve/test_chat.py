@@ -279,7 +279,7 @@ def test_bad_media_are_named(client: openai.OpenAI, part: dict[str, Any], messag
 
 
 def test_too_long_a_prompt(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="the prompt has 50.. tokens"):
+    with pytest.raises(openai.BadRequestError, match=r"the prompt has 50.. tokens"):
         ask(client, "x" * 5000)
     with pytest.raises(openai.BadRequestError, match="characters of text are more than the model can read"):
         ask(client, "x" * 300_000)

@@ -82,7 +82,7 @@ def test_quota(store: FileStore, clock: Clock) -> None:
 
 def test_nothing_is_left_of_an_upload_that_broke_off(store: FileStore, tmp_path: Path, clock: Clock) -> None:
     class Broken(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
+        def read(self, _size: int | None = -1) -> bytes:
             raise ConnectionError
 
     with pytest.raises(ConnectionError):

@@ -12,9 +12,9 @@ from typing import Any
 
 import openai
 import pytest
+from vl3.generate.service import ServiceConfig
 
 from vl3.errors import UserError
-from vl3.generate.service import ServiceConfig
 from vl3.serve.config import ServerConfig
 from vl3.serve.keys import Keys, read_keys
 
@@ -101,8 +101,8 @@ def test_reading_keys(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_large_request(locked: Running) -> None:
+    big = {"type": "image_url", "image_url": {"url": data_url(bytes(200_000))}}
     with pytest.raises(openai.APIStatusError, match="larger than the limit of 100000 bytes; upload media") as caught:
-        big = {"type": "image_url", "image_url": {"url": data_url(bytes(200_000))}}
         locked.client(KEYS[0]).chat.completions.create(model=MODEL, messages=[user(big)])  # type: ignore[list-item]
     assert caught.value.status_code == 413
 

@@ -206,7 +206,7 @@ def test_a_redirect_may_not_lead_inside(client: openai.OpenAI, inside: int, monk
     for target in (f"http://127.0.0.1:{inside}/image", f"http://localhost:{inside}/image", "file:///etc/passwd"):
         Inside.seen.clear()
         monkeypatch.setattr(Inside, "redirect", target)
-        with pytest.raises(openai.BadRequestError, match="private address|only http, https"):
+        with pytest.raises(openai.BadRequestError, match=r"private address|only http, https"):
             look(client, f"http://127.0.0.1:{inside}/away")
         assert Inside.seen == ["/away"]
 
@@ -227,9 +227,11 @@ def test_fetching_where_it_is_allowed(trusting: Running, inside: int) -> None:
 
 
 def test_a_slow_server_is_given_up(trusting: Running) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(openai.BadRequestError, match="took longer than the limit of 1 s") as caught:
-            look(trusting.client(), f"http://127.0.0.1:{silent.getsockname()[1]}/video?token=secret")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(openai.BadRequestError, match="took longer than the limit of 1 s") as caught,
+    ):
+        look(trusting.client(), f"http://127.0.0.1:{silent.getsockname()[1]}/video?token=secret")
     assert "secret" not in str(caught.value)
 
 

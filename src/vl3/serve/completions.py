@@ -28,7 +28,7 @@ def routes(serving: Serving) -> APIRouter:
         if body.logprobs is not None:
             options["logprobs"] = body.logprobs
         prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-        conversations = [[schema.ChatMessage(role="user", content=prompt)] for prompt in prompts]
+        conversations = [[schema.user_turn(prompt)] for prompt in prompts]
         head = answers.Head("cmpl", body.model)
         num_choices = body.n or 1
         events = serving.ask(request, conversations, options, num_choices)

@@ -14,7 +14,7 @@ from vl3.weights import Checkpoint
 
 LONGEST_SCHEMA = 100_000
 """Characters; compiling takes up to a second for the largest."""
-OVERRIDES = {"whitespace_flexible": False}
+OVERRIDES: Any = {"whitespace_flexible": False}
 """Else a model that is unsure could write blanks until it runs out of tokens."""
 
 

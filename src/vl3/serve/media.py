@@ -63,11 +63,11 @@ class MediaRoom:
         located: list[Message] = []
         for message in messages:
             role = "system" if message.role == "developer" else message.role
-            content = message.content if isinstance(message.content, str) else []
-            if not isinstance(content, str):
-                for part in message.content:
-                    assert not isinstance(part, str)
-                    content.append(await self._part(part, owner, found))
+            content: str | list[Any] = (
+                message.content
+                if isinstance(message.content, str)
+                else [await self._part(part, owner, found) for part in message.content]
+            )
             located.append({"role": role, "content": content})
         return located
 

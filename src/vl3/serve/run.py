@@ -14,11 +14,16 @@ BACKLOG = 2048
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one. UserError when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # the protocol is named, since asyncio sends small pieces at once (TCP_NODELAY) only where it is
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
+        listener.close()
         raise UserError(f"cannot listen on {host} port {port}: {error}; choose others by --host and --port") from error
+    return listener
 
 
 def address(listener: socket.socket) -> str:

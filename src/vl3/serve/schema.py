@@ -116,6 +116,11 @@ class ChatMessage(Strict):
     refusal: str | None = Field(None, description="taken and ignored")
 
 
+def user_turn(text: str) -> ChatMessage:
+    """A question without media."""
+    return ChatMessage(role="user", content=text, name=None, refusal=None)
+
+
 # ------------------------------------------------------------------------------------------------------------ requests
 
 
