@@ -187,6 +187,15 @@ def test_name_is_looked_up_once(server: str, monkeypatch: pytest.MonkeyPatch) ->
         ("::ffff:93.184.216.34", True),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("::7f00:1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("::", False),
+        ("2001:0:4136:e378:8000:63bf:80ff:fffe", False),
+        ("2001:db8::1", False),
+        ("ff02::1", False),
+        ("198.18.0.1", False),
+        ("240.0.0.1", False),
+        ("255.255.255.255", False),
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:

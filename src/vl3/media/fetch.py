@@ -19,6 +19,8 @@ CHUNK = 1 << 18
 REDIRECTS = {301, 302, 303, 307, 308}
 DEFAULT_PORTS = {"http": 80, "https": 443}
 URL_SAFE = "/?%:@!$&'()*+,;=~-._"
+UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out to the public internet (IANA)."""
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -132,6 +134,8 @@ def _is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or ip.sixtofour or teredo or nat64
         if inner is not None:
             return _is_public(str(inner))
+        if ip not in UNICAST:  # what else Python calls global is reserved: ::127.0.0.1, 64:ff9b:1::/48...
+            return False
     return ip.is_global and not ip.is_multicast
 
 

@@ -1,0 +1,1 @@
+"""The server: OpenAI's API over the engine, and a page. Needs the extra `serve`."""

@@ -1,0 +1,272 @@
+"""Keys, sizes, queues, time and clients that go away."""
+
+import concurrent.futures
+import http.client
+import json
+import logging
+import socket
+import time
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.serve.asking import data_url, image, png, user
+from tests.serve.running import MODEL, Running, running
+from vl3.errors import UserError
+from vl3.generate.service import ServiceConfig
+from vl3.serve.config import ServerConfig
+from vl3.serve.keys import Keys, read_keys
+
+KEYS = ("first-key-of-two", "second-key-of-two")
+LONG = 3000
+"""Tokens that take the tiny model seconds."""
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[Running]:
+    with running(ServerConfig(max_body_bytes=100_000, max_upload_bytes=200_000, body_timeout_s=1), KEYS) as server:
+        yield server
+
+
+def ask(client: openai.OpenAI, **options: Any) -> Any:
+    return client.chat.completions.create(model=MODEL, messages=[user("hello")], **{"max_tokens": 4, **options})  # type: ignore[call-overload]
+
+
+def connect(server: Running) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=30)
+
+
+def get(server: Running, path: str, **headers: str) -> tuple[int, bytes]:
+    connection = connect(server)
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+# ---------------------------------------------------------------------------------------------------------------- keys
+
+
+def test_keys(locked: Running) -> None:
+    for key in KEYS:
+        assert ask(locked.client(key)).choices
+    for wrong in ("first-key-of-tw", "first-key-of-two ", "FIRST-KEY-OF-TWO", "x"):
+        if wrong.strip() in KEYS:
+            continue
+        with pytest.raises(openai.AuthenticationError, match="no valid API key"):
+            ask(locked.client(wrong))
+    for header in ({}, {"Authorization": KEYS[0]}, {"Authorization": f"Basic {KEYS[0]}"}, {"X-Api-Key": KEYS[0]}):
+        assert get(locked, "/v1/models", **header)[0] == 401
+    assert get(locked, "/v1/models", Authorization=f"bearer {KEYS[0]}")[0] == 200
+    assert get(locked, "/metrics")[0] == 401
+    for path in ("/health", "/ready", "/openapi.json", "/docs"):
+        assert get(locked, path)[0] == 200
+
+
+def test_owners_do_not_see_each_others_files(locked: Running) -> None:
+    one, two = (locked.client(key) for key in KEYS)
+    stored = one.files.create(file=("a.png", png()), purpose="user_data")
+    assert [file.id for file in one.files.list()] == [stored.id]
+    assert list(two.files.list()) == []
+    with pytest.raises(openai.NotFoundError):
+        two.files.delete(stored.id)
+    part: Any = {"type": "file", "file": {"file_id": stored.id}}
+    with pytest.raises(openai.BadRequestError, match="no such file"):
+        two.chat.completions.create(model=MODEL, messages=[user(part, "?")])  # type: ignore[list-item]
+    assert one.chat.completions.create(model=MODEL, messages=[user(part, "?")], max_tokens=1).choices  # type: ignore[list-item]
+
+
+def test_reading_keys(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# ours\nlong-enough-key\n\n  another-long-key  \n")
+    assert len(read_keys(file)) == 2
+    assert read_keys(file).owner("Bearer another-long-key")
+    file.write_text("# none\n")
+    with pytest.raises(UserError, match="holds no API key"):
+        read_keys(file)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_keys(tmp_path / "missing")
+    with pytest.raises(UserError, match="shorter than 8"):
+        Keys(["short"])
+    monkeypatch.setenv("VL3_API_KEYS", "key-one-long, key-two-long")
+    assert len(read_keys(None)) == 2
+    monkeypatch.delenv("VL3_API_KEYS")
+    assert Keys().owner(None) == "everyone"
+
+
+# --------------------------------------------------------------------------------------------------------------- sizes
+
+
+def test_a_large_request(locked: Running) -> None:
+    big = {"type": "image_url", "image_url": {"url": data_url(bytes(200_000))}}
+    with pytest.raises(openai.APIStatusError, match="larger than the limit of 100000 bytes; upload media") as caught:
+        locked.client(KEYS[0]).chat.completions.create(model=MODEL, messages=[user(big)])  # type: ignore[list-item]
+    assert caught.value.status_code == 413
+
+
+def test_a_large_request_that_does_not_say_so(locked: Running) -> None:
+    connection = connect(locked)
+    headers = {"Authorization": f"Bearer {KEYS[0]}", "Content-Type": "application/json"}
+    body = (b"x" * 1000 for _ in range(200))
+    connection.request("POST", "/v1/chat/completions", body, headers, encode_chunked=True)
+    assert connection.getresponse().status == 413
+
+
+def test_a_large_upload(locked: Running) -> None:
+    client = locked.client(KEYS[0])
+    assert client.files.create(file=("a.bin", bytes(150_000)), purpose="user_data").bytes == 150_000
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.files.create(file=("a.bin", bytes(400_000)), purpose="user_data")
+    assert caught.value.status_code == 413
+
+
+def test_a_request_that_never_ends(locked: Running) -> None:
+    with socket.create_connection(urllib.parse.urlsplit(locked.url).netloc.split(":")) as sock:  # type: ignore[arg-type]
+        sock.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer " + KEYS[0].encode() + b"\r\nContent-Length: 1000\r\n\r\n{"
+        )
+        start = time.monotonic()
+        assert b"408" in sock.recv(1000)
+        assert time.monotonic() - start < 5
+
+
+def test_without_a_key_no_body_is_read(locked: Running) -> None:
+    with socket.create_connection(urllib.parse.urlsplit(locked.url).netloc.split(":")) as sock:  # type: ignore[arg-type]
+        sock.sendall(b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+        assert b"401" in sock.recv(1000)
+
+
+# ------------------------------------------------------------------------------------------------------ queue and time
+
+
+def test_a_full_queue_says_when_to_come_again() -> None:
+    limits = ServiceConfig(max_running=1, max_waiting=1)
+    with running(ServerConfig(max_requests=2), service_config=limits) as server:
+        client = server.client()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            streams = [ask(client, stream=True, max_tokens=LONG)]
+            next(iter(streams[0]))
+            waiting = pool.submit(ask, client, max_tokens=2)
+            while server.serving.service.stats().waiting == 0:
+                time.sleep(0.01)
+            with pytest.raises(openai.RateLimitError) as caught:
+                ask(client)
+            assert int(caught.value.response.headers["Retry-After"]) >= 1
+            assert get(server, "/health")[0] == 200  # however busy
+            assert get(server, "/v1/models")[0] == 200
+            streams[0].close()
+            assert waiting.result(20).choices
+        assert ask(client).choices
+
+
+def test_more_answers_than_the_queue_holds() -> None:
+    """All or none: the answers that did find room are given up."""
+    with running(service_config=ServiceConfig(max_running=1, max_waiting=2)) as server:
+        with pytest.raises(openai.RateLimitError):
+            ask(server.client(), n=8, max_tokens=LONG)
+        assert server.idle()
+
+
+def test_too_slow_an_answer() -> None:
+    with running(ServerConfig(request_timeout_s=0.5)) as server:
+        with pytest.raises(openai.APIStatusError, match=r"no answer within the limit of 0\.5 s") as caught:
+            ask(server.client(), max_tokens=LONG)
+        assert caught.value.status_code == 408
+        assert caught.value.response.headers["x-should-retry"] == "false"
+        with pytest.raises(openai.APIError, match="no answer within the limit"):
+            list(ask(server.client(), max_tokens=LONG, stream=True))
+        assert server.idle()
+
+
+# ------------------------------------------------------------------------------------------- clients that go away, logs
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_goes_away_ends_its_answer(server: Running, stream: bool) -> None:
+    before = server.serving.service.stats()
+    connection = connect(server)
+    body = {"model": MODEL, "messages": [user(image(), "hello")], "max_tokens": LONG, "stream": stream, "n": 2}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+    while server.serving.service.stats().running < 2:
+        time.sleep(0.01)
+    if stream:
+        response = connection.getresponse()
+        assert response.read(10)
+        response.close()  # it has a hold of the connection, too
+    connection.close()
+    assert server.idle(5)
+    after = server.serving.service.stats()
+    assert after.cancelled - before.cancelled == 2
+    assert after.finished == before.finished
+
+
+def test_the_log_tells_how_and_not_what(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+    access = logging.getLogger("vl3.access")
+    access.setLevel(logging.INFO)
+    caplog.set_level(logging.INFO)
+    access.addHandler(caplog.handler)
+    try:
+        client = server.client("my-secret-key")
+        client.chat.completions.create(model=MODEL, messages=[user(image(), "a secret question")], max_tokens=3)  # type: ignore[list-item]
+        get(server, "/secret-path?secret=1")
+        time.sleep(0.1)
+    finally:
+        access.removeHandler(caplog.handler)
+    lines = [record.msg for record in caplog.records if record.name == "vl3.access"]
+    asked = next(line for line in lines if line["route"] == "/v1/chat/completions")  # type: ignore[index]
+    assert asked["status"] == 200  # type: ignore[index]
+    assert asked["generated_tokens"] == 3  # type: ignore[index]
+    assert asked["visual_tokens"] > 0  # type: ignore[index]
+    assert any(line["route"] == "other" and line["status"] == 404 for line in lines)  # type: ignore[index]
+    assert "secret" not in json.dumps(lines)
+
+
+def test_metrics(server: Running) -> None:
+    client = server.client()
+    figures = _figures(server)
+    ask(client, max_tokens=5)
+    after = _figures(server)
+
+    def grown(name: str) -> float:
+        return after[name] - figures.get(name, 0)
+
+    assert grown('vl3_requests_total{method="POST",route="/v1/chat/completions",status="200"}') == 1
+    assert grown("vl3_generated_tokens_total") == 5
+    assert grown("vl3_prompt_tokens_total") > 0
+    assert grown("vl3_first_piece_seconds_count") == 1
+    assert grown("vl3_engine_finished_total") == 1
+    assert after["vl3_engine_running"] == 0
+
+
+def _figures(server: Running) -> dict[str, float]:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    page = get(server, "/metrics")[1].decode()
+    found = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def test_pages_of_other_origins() -> None:
+    with running(ServerConfig(cors_origins=("https://site.example",)), KEYS) as server:
+        connection = connect(server)
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        for origin, allowed in (("https://site.example", 200), ("https://other.example", 400)):
+            connection.request("OPTIONS", "/v1/chat/completions", headers={"Origin": origin, **asked})
+            response = connection.getresponse()
+            assert response.status == allowed
+            response.read()
+
+
+def test_a_form_of_another_page_is_not_taken_for_json(server: Running) -> None:
+    """What a page may send without asking the server first: plain text."""
+    connection = connect(server)
+    body = json.dumps({"model": MODEL, "messages": [user("hi")]})
+    connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "text/plain"})
+    assert connection.getresponse().status == 400
