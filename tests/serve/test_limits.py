@@ -264,6 +264,15 @@ def test_pages_of_other_origins() -> None:
             response.read()
 
 
+def test_a_body_that_is_not_json(server: Running) -> None:
+    connection = connect(server)
+    connection.request("POST", "/v1/chat/completions", '{"model": "m", }', {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    said = json.loads(response.read())["error"]["message"]
+    assert response.status == 400
+    assert said.startswith("the body is not JSON: ") and said.endswith(" at character 15")
+
+
 def test_a_form_of_another_page_is_not_taken_for_json(server: Running) -> None:
     """What a page may send without asking the server first: plain text."""
     connection = connect(server)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Self, Unpack
 from vl3.chat import Message, media_of
 from vl3.config import GenerationConfig, configclass
 from vl3.errors import UserError
-from vl3.generate.answer import Answer, Job, Piece
+from vl3.generate.answer import Job
 from vl3.generate.engine import Engine
 from vl3.generate.options import Options, Settings, settings
 from vl3.generate.prepare import Prepared, prepare
 from vl3.generate.scheduler import Scheduler, SchedulerConfig
 from vl3.generate.sight import VisionStore
+from vl3.generate.ticket import Busy, Ticket
 from vl3.log import logger
 from vl3.media import Decoder
 
@@ -48,14 +49,6 @@ class ServiceConfig(SchedulerConfig):
 DEFAULTS = ServiceConfig()
 
 
-class Busy(UserError):  # noqa: N818 (named as HTTP's and Python's own such conditions are)
-    """The service takes no request now: its queue is full, or it is being shut down."""
-
-
-class Cancelled(UserError):  # noqa: N818
-    """The request was cancelled."""
-
-
 @dataclass(frozen=True)
 class Stats:
     """What a service is doing and has done."""
@@ -81,74 +74,6 @@ class Stats:
     """Visual tokens, kept for later requests."""
     vision_hits: int
     """Images and clips that were known already."""
-
-
-class Ticket(Iterator[Piece]):
-    """A request on its way. Iterate for the answer's pieces as they come, or take `answer`; from any thread."""
-
-    def __init__(self, service: "Service", messages: Sequence[Message], chosen: Settings) -> None:
-        self.messages = messages
-        self.chosen = chosen
-        self._service = service
-        self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
-        self._ended = threading.Event()
-        self._result: Answer | Exception | None = None
-        self._lock = threading.Lock()
-        self._told: list[SimpleQueue[Ticket]] = []
-
-    def __next__(self) -> Piece:
-        """Blocks until there is a piece. Raises the request's error."""
-        piece = self._pieces.get()
-        if piece is not None:
-            return piece
-        self._pieces.put(None)  # for whoever asks again
-        if isinstance(self._result, Exception):
-            raise self._result
-        raise StopIteration
-
-    @property
-    def answer(self) -> Answer:
-        """Blocks to the end. Raises the request's error: UserError for what its sender can mend."""
-        self._ended.wait()
-        if isinstance(self._result, Exception):
-            raise self._result
-        assert self._result is not None
-        return self._result
-
-    @property
-    def ended(self) -> bool:
-        """Whether `answer` is there."""
-        return self._ended.is_set()
-
-    def cancel(self) -> None:
-        """Ends the request with `Cancelled`, wherever it is, and frees what it holds; nothing once it has ended."""
-        if self.end(Cancelled("the request was cancelled")):
-            self._service.forget(self)
-
-    def push(self, piece: Piece) -> None:
-        """Called by the service."""
-        self._pieces.put(piece)
-
-    def end(self, result: Answer | Exception) -> bool:
-        """Called by the service; whether it had not ended before."""
-        with self._lock:
-            if self._ended.is_set():
-                return False
-            self._result = result
-            self._ended.set()
-            told = list(self._told)
-        self._pieces.put(None)
-        for queue in told:
-            queue.put(self)
-        return True
-
-    def tell(self, queue: "SimpleQueue[Ticket]") -> None:
-        """Puts this ticket into the queue once it has ended."""
-        with self._lock:
-            if not self._ended.is_set():
-                self._told.append(queue)
-                return
-        queue.put(self)
 
 
 class Service:

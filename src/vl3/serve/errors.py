@@ -75,6 +75,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def of_validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return ApiError(
+                400, f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][1]}"
+            ).response()
         name, message = _deepest(error.errors())
         return ApiError(400, f"{name}: {message}" if name else message, param=name or None).response()
 

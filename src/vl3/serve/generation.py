@@ -11,7 +11,8 @@ from starlette.requests import Request
 from vl3.chat import Message
 from vl3.generate import Answer, Options
 from vl3.generate.answer import Piece
-from vl3.generate.service import Busy, Service, Ticket
+from vl3.generate.service import Service
+from vl3.generate.ticket import Busy, Ticket
 from vl3.serve.constraint import JsonConstraint
 from vl3.serve.errors import NO_RETRY, ApiError, busy
 
