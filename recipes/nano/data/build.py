@@ -21,7 +21,7 @@ from rich.progress import track
 from recipes.nano.data import charts, clips, documents, scenes
 from recipes.nano.data.fonts import fetch_fonts
 from recipes.nano.data.pictures import build as build_pictures
-from recipes.nano.data.pool import load_pool
+from recipes.nano.data.pool import Pool, load_pool
 from recipes.nano.data.sample import Sample, Split, Writer
 
 Render = Callable[[random.Random, Split], Sample]
@@ -58,10 +58,11 @@ def renderers(folder: Path) -> dict[str, Render]:
     """Every set's renderer; the pool of pictures is loaded once a process."""
     pools = {split: load_pool(folder, split) for split in ("train", "held_out")}
     pooled = {**scenes.RENDERERS, **clips.RENDERERS}
-    with_pool: dict[str, Render] = {
-        name: lambda rng, split, render=render: render(rng, pools[split], split) for name, render in pooled.items()
-    }
-    return {**with_pool, **documents.RENDERERS, **charts.RENDERERS}
+
+    def with_pool(render: Callable[[random.Random, Pool, Split], Sample]) -> Render:
+        return lambda rng, split: render(rng, pools[split], split)
+
+    return {**{name: with_pool(render) for name, render in pooled.items()}, **documents.RENDERERS, **charts.RENDERERS}
 
 
 def render_line(place: tuple[Path, str, Split, int]) -> str:

@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import dataclass
+from functools import partial
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -146,7 +147,7 @@ def draw_pie(rng: random.Random, canvas: Canvas, chart: Chart, style: Style) -> 
         canvas.draw.pieslice(box, start, end, paint, line, max(2, style.outline))
         boxes.append((share, _slice_box(x, y, radius, start, end), f"{colour} slice"))
         middle = math.radians((start + end) / 2)
-        ink = max((BLACK, WHITE), key=lambda ink, paint=paint: contrast(ink, paint))
+        ink = max((BLACK, WHITE), key=partial(contrast, paint))
         at = (x + 0.64 * radius * math.cos(middle), y + 0.64 * radius * math.sin(middle) + cap / 2)
         texts.append((at, text, ink))
         start = end

@@ -124,7 +124,7 @@ def normalise(image: Image.Image) -> Image.Image | None:
 def clear_white_ground(image: Image.Image) -> Image.Image:
     """Makes the white that touches the edges of an opaque picture transparent, where nearly all its edges are white."""
     pixels = np.array(image)
-    white = (pixels[..., :3] >= 243).all(axis=2)
+    white = np.asarray((pixels[..., :3] >= 243).all(axis=2))
     edge = np.zeros_like(white)
     edge[[0, -1]] = edge[:, [0, -1]] = True
     if (pixels[..., 3] < 255).any() or white[edge].mean() < 0.9:

@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,7 +60,7 @@ def tuxpaint(context: Context) -> Iterator[Found]:
             continue
         name = context.name("tuxpaint", path.stem, text.read_text(encoding="utf-8").split("\n")[0])
         if name is not None:
-            yield Found(name, _tuxpaint_kind(path), "tuxpaint-stamps-default", lambda path=path: Image.open(path))
+            yield Found(name, _tuxpaint_kind(path), "tuxpaint-stamps-default", partial(Image.open, path))
 
 
 TUXPAINT_DRAWN = {"cartoon", "hats", "roadsigns", "flags", "easter", "hanukkah", "newyears"}
@@ -111,7 +112,7 @@ def gcompris(context: Context) -> Iterator[Found]:
             name = context.name("gcompris", said, said)
             if name is not None:
                 kind: Kind = GCOMPRIS[folder] if path.endswith(".webp") else "drawing"
-                yield Found(name, kind, "gcompris-qt-data", lambda path=place, data=data: _open_gcompris(path, data))
+                yield Found(name, kind, "gcompris-qt-data", partial(_open_gcompris, place, data))
 
 
 def _is_detail(place: str) -> bool:
@@ -166,7 +167,7 @@ def flash_cards(context: Context) -> Iterator[Found]:
         for path in sorted((root / folder).glob("*.jpg")):
             name = context.name("pysiogame", path.stem, path.stem)
             if name is not None:
-                yield Found(name, "drawing", "pysiogame", lambda path=path: Image.open(path))
+                yield Found(name, "drawing", "pysiogame", partial(Image.open, path))
 
 
 EMOJI_GROUPS = {"animals-nature", "food-drink", "objects", "activities", "travel-places"}
@@ -202,13 +203,13 @@ def emoji(context: Context) -> Iterator[Found]:
             continue
         solid = context.packages / f"lobehub-fluent-emoji-3d/package/assets/{row['hexcode'].lower()}.webp"
         if solid.exists():
-            yield Found(name, "drawing", "@lobehub/fluent-emoji-3d", lambda path=solid: Image.open(path))
+            yield Found(name, "drawing", "@lobehub/fluent-emoji-3d", partial(Image.open, solid))
         for set_name in EMOJI_SETS:
             svg = _icon(icons[set_name], by_code[set_name], row["hexcode"].lower(), row["annotation"])
             if svg is not None:
-                yield Found(name, "drawing", f"@iconify-json/{set_name}", lambda svg=svg: rasterise(svg))
+                yield Found(name, "drawing", f"@iconify-json/{set_name}", partial(rasterise, svg))
         drawn = openmoji / f"color/svg/{row['hexcode']}.svg"
-        yield Found(name, "drawing", "openmoji", lambda path=drawn: rasterise(path.read_text(encoding="utf-8")))
+        yield Found(name, "drawing", "openmoji", partial(_rasterise_file, drawn))
 
 
 def _emoji_name(context: Context, row: dict[str, Any]) -> str | None:
@@ -244,6 +245,10 @@ def rasterise(svg: str) -> Image.Image:
     return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=RASTER))))
 
 
+def _rasterise_file(path: Path) -> Image.Image:
+    return rasterise(path.read_text(encoding="utf-8"))
+
+
 CLIP_ART_FOLDERS = {"animals", "food", "tools", "transportation", "plants", "people", "electronics", "office"} | {
     "recreation", "buildings", "science", "containers", "education", "unsorted", "decorations"
 }  # fmt: skip
@@ -262,7 +267,7 @@ def clip_art(context: Context) -> Iterator[Found]:
             continue
         name = _clip_art_name(context, path)
         if name is not None:
-            yield Found(name, "drawing", "openclipart-png", lambda path=bitmap: Image.open(path))
+            yield Found(name, "drawing", "openclipart-png", partial(Image.open, bitmap))
 
 
 def _clip_art_name(context: Context, path: Path) -> str | None:

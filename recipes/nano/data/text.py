@@ -15,6 +15,7 @@ from rich.progress import track
 
 import vl3
 from vl3.chat import Message
+from vl3.errors import UserError
 
 TOPICS = tuple(
     "rain,the moon,bread,bicycles,trees,music,the sea,cats,winter,trains,honey,maps,clocks,paper,volcanoes,coffee,"
@@ -101,6 +102,8 @@ def main() -> None:
             batch = asked[begin : begin + given.batch]
             requests: list[list[Message]] = [[{"role": "user", "content": text}] for text in batch]
             for text, answer in zip(batch, assistant.batch(requests, max_new_tokens=60), strict=True):
+                if isinstance(answer, UserError):
+                    raise answer
                 if answer.finish_reason != "stop":  # cut off: nothing to learn an end from
                     continue
                 turns = [{"from": "human", "value": text}, {"from": "gpt", "value": answer.text}]
