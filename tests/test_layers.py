@@ -13,10 +13,12 @@ LAYERS = {
     "config": 0,
     "log": 0,
     "heap": 0,
+    "lines": 0,
     "chat": 0,
     "media": 1,
     "model": 1,
     "processing": 2,
+    "remote": 2,
     "weights": 3,
     "data": 3,
     "generate": 3,
@@ -30,7 +32,12 @@ SIDEWAYS = {("generate", "weights"), *((room, room) for room in LAYERS)}
 """Imports inside one layer that are allowed."""
 PLUMBING = {"errors", "config", "log", "chat"}
 LAYER_0_MAY_IMPORT = {"yaml", "pydantic", "vl3"}
-NEVER = {"model": {"PIL", "transformers", "yaml", "tokenizers", "av"}, "media": {"torch"}, "processing": {"av", "PIL"}}
+NEVER = {
+    "model": {"PIL", "transformers", "yaml", "tokenizers", "av"},
+    "media": {"torch"},
+    "processing": {"av", "PIL"},
+    "remote": {"torch"},
+}
 CLI_AT_THE_TOP = {"click", "vl3"}
 CLI_HELPERS = {"sheet"}
 """Files that a verb imports inside its command function."""

@@ -15,13 +15,13 @@ from tests.eval.servers import serving
 from vl3.errors import UserError
 from vl3.eval import Item, RunConfig, Score, Task
 from vl3.eval.answerers import Examinee, endpoint_examinee
-from vl3.eval.client import ChatClient, ServerConfig
 from vl3.eval.judge import Judge, right_or_wrong
 from vl3.eval.log import read_row
 from vl3.eval.measures import short
 from vl3.eval.run import evaluate
 from vl3.eval.task import STREAM, asked, image, video
 from vl3.generate import Options
+from vl3.remote import ChatClient, ServerConfig
 
 
 def client(url: str, **changes: Any) -> ChatClient:

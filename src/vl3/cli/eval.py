@@ -233,7 +233,7 @@ def _examinee(given: dict[str, Any], options: "Options") -> Iterator[tuple[str, 
         with loaded_assistant(given) as assistant:
             yield given["model"], model_examinee(assistant, given["batch_size"], options)
         return
-    from vl3.eval.client import ChatClient, server_config
+    from vl3.remote import ChatClient, server_config
 
     unnamed = click.get_current_context().get_parameter_source("model") is click.core.ParameterSource.DEFAULT
     key = os.environ.get("VL3_ENDPOINT_KEY") or os.environ.get("OPENAI_API_KEY", "")
@@ -243,8 +243,8 @@ def _examinee(given: dict[str, Any], options: "Options") -> Iterator[tuple[str, 
 
 @contextmanager
 def _judge(given: dict[str, Any]) -> Iterator["Judge"]:
-    from vl3.eval.client import ChatClient, server_config
     from vl3.eval.judge import Judge
+    from vl3.remote import ChatClient, server_config
 
     key = os.environ.get("VL3_JUDGE_KEY") or os.environ.get("OPENAI_API_KEY", "")
     with ChatClient(server_config(given["judge"], given["judge_model"], key)) as client:

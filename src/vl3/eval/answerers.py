@@ -15,13 +15,13 @@ import numpy as np
 
 from vl3.chat import Slot, media_of, render
 from vl3.errors import UserError
-from vl3.eval.client import ChatClient
-from vl3.eval.endpoint import EndpointAnswerer, VideoForm
+from vl3.eval.endpoint import EndpointAnswerer
 from vl3.eval.log import Reply
 from vl3.eval.streams import first_word
 from vl3.eval.task import STREAM, Item
 from vl3.generate import Answer, Assistant, Options
 from vl3.media import Decoder, MediaInfo
+from vl3.remote import ChatClient, VideoForm
 
 OnReply = Callable[[Item, Reply | UserError], None]
 Answerer = Callable[[Sequence[Item], OnReply], None]

@@ -1,52 +1,17 @@
-"""Questions put to an OpenAI-compatible server: media go inside the request, as data: URLs."""
+"""Questions put to an OpenAI-compatible server."""
 
-import base64
-import io
-import mimetypes
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from vl3.chat import MediaPart, Message, parts_of
-from vl3.config import SamplingConfig, decode
 from vl3.errors import UserError
-from vl3.eval.client import ChatClient
 from vl3.eval.log import Reply
 from vl3.eval.task import Item
 from vl3.generate import Options
 from vl3.media import Decoder
-
-VideoForm = Literal["frames", "url"]
-"""How a video is sent: as images of its frames with their times, which every server takes, or whole as `video_url`."""
-
-FRAME_SIDE = 768
-"""Longest side of a frame that is sent as an image, in pixels."""
-_SENT_AS_IS = {".png", ".jpg", ".jpeg", ".webp"}
-_FIELDS = {
-    "max_new_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "repetition_penalty": "repetition_penalty",
-    "seed": "seed",
-    "stop": "stop",
-}
-_VISUAL_FIELDS = {"max_tokens": "max_visual_tokens", "prune": "prune"}
-_CLIP_FIELDS = {
-    "fps": "fps",
-    "max_frames": "max_frames",
-    "num_frames": "num_frames",
-    "sampling": "sampling",
-    "start_s": "start",
-    "end_s": "end",
-}
-"""Our options -> the fields of a request. Only what was asked for is sent: servers refuse unknown fields."""
+from vl3.remote import ChatClient, RequestWriter, VideoForm
+from vl3.remote.request import shown_prompt
 
 
 class EndpointAnswerer:
@@ -55,8 +20,8 @@ class EndpointAnswerer:
     def __init__(
         self, client: ChatClient, decoder: Decoder, options: Options, video: VideoForm, num_parallel: int
     ) -> None:
-        self._client, self._decoder, self._options = client, decoder, options
-        self._video, self._num_parallel = video, num_parallel
+        self._client, self._num_parallel = client, num_parallel
+        self._writer = RequestWriter(decoder, options, video)
 
     def __call__(self, items: Sequence[Item], on_reply: Any) -> None:
         """See `vl3.eval.answerers.Answerer`."""
@@ -72,93 +37,14 @@ class EndpointAnswerer:
         start = time.perf_counter()
         try:
             frames: list[list[float]] = []
-            body = self.body(item.messages, frames)
+            body = self._writer.body(item.messages, frames)
             found = self._client.complete(body)
         except UserError as error:
             return error
         return Reply(
             text=found.text,
-            prompt=_shown(body["messages"]),
+            prompt=shown_prompt(body["messages"]),
             seconds=time.perf_counter() - start,
             finish_reason=found.finish_reason,
             frames_s=frames,
         )
-
-    def body(self, messages: Sequence[Message], frames_s: list[list[float]]) -> dict[str, Any]:
-        """A request's fields. frames_s is filled with the times of the frames of each medium, where they are known."""
-        sent = [
-            {"role": message["role"], "content": [p for part in parts_of(message) for p in self._part(part, frames_s)]}
-            for message in messages
-        ]
-        fields = {"temperature": 0, **_renamed(self._options, _FIELDS), **_renamed(self._options, _VISUAL_FIELDS)}
-        if any(part["type"] == "video_url" for message in sent for part in message["content"]):
-            fields |= _renamed(self._options, _CLIP_FIELDS)
-        return {"messages": sent, **fields}
-
-    def _part(self, part: str | MediaPart, frames_s: list[list[float]]) -> list[dict[str, Any]]:
-        if isinstance(part, str):
-            return [{"type": "text", "text": part}]
-        if part.kind == "image":
-            frames_s.append([0.0])
-            return [_image(_data_url(Path(part.source)) if self._as_is(part) else self._decoded(part))]
-        if self._video == "url":
-            frames_s.append([])
-            clip = {_CLIP_FIELDS[key]: value for key, value in part.options.items()}
-            return [{"type": "video_url", "video_url": {"url": _data_url(Path(part.source)), **clip}}]
-        return self._frames(part, frames_s)
-
-    def _as_is(self, part: MediaPart) -> bool:
-        """Whether an image file's own bytes are sent."""
-        return type(self._decoder) is Decoder and Path(str(part.source)).suffix.lower() in _SENT_AS_IS
-
-    def _decoded(self, part: MediaPart) -> str:
-        return _jpeg(self._decoder.read(self._decoder.probe(part.source, kind="image")))
-
-    def _frames(self, part: MediaPart, frames_s: list[list[float]]) -> list[dict[str, Any]]:
-        """The frames as images, each after its time, as the model's own prompt has them."""
-        asked = {key: value for key, value in self._options.items() if key in SamplingConfig.__dataclass_fields__}
-        if "sampling" in self._options:
-            asked["policy"] = self._options["sampling"]
-        info = self._decoder.probe(part.source, decode(SamplingConfig, {**asked, **part.options}, "options"), part.kind)
-        scale = min(1.0, FRAME_SIDE / max(info.height, info.width))
-        size = (max(1, round(info.height * scale)), max(1, round(info.width * scale)))
-        seen, frames = self._decoder.salvage(info, size)
-        frames_s.append(list(seen.times_s))
-        parts: list[dict[str, Any]] = []
-        for time_s, frame in zip(seen.times_s, frames, strict=True):
-            parts += [{"type": "text", "text": f"Time {time_s:.1f}s:"}, _image(_jpeg(frame))]
-        return parts
-
-
-def _renamed(options: Options, names: dict[str, str]) -> dict[str, Any]:
-    return {names[key]: value for key, value in options.items() if key in names}
-
-
-def _image(url: str) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-def _data_url(path: Path) -> str:
-    """A file as a data: URL. UserError if it is not there."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _jpeg(frame: Any) -> str:
-    """Pixels [h, w, 3] as a data: URL; quality 95."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(frame).reshape(frame.shape[-3:])).save(buffer, "JPEG", quality=95)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _shown(messages: Sequence[dict[str, Any]]) -> str:
-    """The prompt for the log: media are `<image>` and `<video>`."""
-    marks = {"image_url": "<image>", "video_url": "<video>"}
-    return "\n".join(
-        f"{message['role']}: " + "".join(part.get("text") or marks[part["type"]] for part in message["content"])
-        for message in messages
-    )

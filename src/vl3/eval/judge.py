@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from vl3.errors import UserError
-from vl3.eval.client import ChatClient
-from vl3.eval.log import whole_lines
 from vl3.eval.parse import yes_or_no
 from vl3.eval.task import Item, Score, Verdict
+from vl3.lines import whole_lines
+from vl3.remote import ChatClient
 
 MOST_TOKENS = 256
 """Length of a verdict."""

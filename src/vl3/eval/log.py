@@ -10,6 +10,7 @@ from typing import Any
 from vl3.config import decode
 from vl3.errors import UserError
 from vl3.eval.task import Item, Score, Task, media_files
+from vl3.lines import whole_lines
 
 FAILED = "failed"
 """The finish reason of a question that got no answer."""
@@ -136,23 +137,3 @@ def read_row(out: Path, row: str) -> dict[str, Record]:
             found[one.id] = one
         records |= {id_: one for id_, one in found.items() if one.answered or id_ not in records}
     return records
-
-
-def whole_lines(path: Path, mend: bool = False) -> list[Any]:
-    """The JSON lines of a file, none if it is not there. A last line without its end is left out; mend: cut off too."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if mend and len(whole) < len(content):  # the run was killed while it wrote
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    lines = whole.decode("utf-8").split("\n")[:-1]
-    return [_json(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
-
-
-def _json(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not a line of an evaluation's log; give another folder with -o") from error

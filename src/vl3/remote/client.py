@@ -39,6 +39,9 @@ class Completion:
     text: str
     finish_reason: str
     prompt_tokens: int
+    """0 where the server does not say."""
+    completion_tokens: int = 0
+    """The same."""
 
 
 class ChatClient:
@@ -58,7 +61,8 @@ class ChatClient:
             choice = data["choices"][0]
             text = choice["message"].get("content")
             usage = data.get("usage") or {}
-            return Completion(text or "", choice.get("finish_reason") or "stop", int(usage.get("prompt_tokens") or 0))
+            tokens = [int(usage.get(key) or 0) for key in ("prompt_tokens", "completion_tokens")]
+            return Completion(text or "", choice.get("finish_reason") or "stop", *tokens)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise UserError(f"{self.base}: its answer is no chat completion: {str(data)[:200]}") from error
 
