@@ -26,6 +26,7 @@ LAYERS = {
     "eval": 4,
     "serve": 4,
     "curate": 4,
+    "bulk": 4,
     "cli": 5,
 }
 SIDEWAYS = {("generate", "weights"), *((room, room) for room in LAYERS)}

@@ -6,24 +6,7 @@ from typing import Any
 
 import click
 
-from vl3.cli.options import generation_options, media_options, model_options
-
-
-class Shard(click.ParamType[tuple[int, int]]):
-    """`2/4`: the second of four parts."""
-
-    name = "K/N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """(k, n) with 1 <= k <= n."""
-        try:
-            number, of = (int(part) for part in str(value).split("/"))
-        except ValueError:
-            self.fail(f"{value!r} is not of the form 2/4", param, ctx)
-        if not 1 <= number <= of:
-            self.fail(f"{value!r}: parts are counted from 1 to N", param, ctx)
-        return number, of
-
+from vl3.cli.options import Shard, generation_options, media_options, model_options
 
 _RUN: list[Callable[[Any], Any]] = [
     click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run."),

@@ -59,6 +59,22 @@ _GENERATION: list[Option] = [
 ]
 
 
+class Shard(click.ParamType[tuple[int, int]]):
+    """`2/4`: the second of four parts."""
+
+    name = "K/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """(k, n) with 1 <= k <= n."""
+        try:
+            number, of = (int(part) for part in str(value).split("/"))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form 2/4", param, ctx)
+        if not 1 <= number <= of:
+            self.fail(f"{value!r}: parts are counted from 1 to N", param, ctx)
+        return number, of
+
+
 def model_options(function: F) -> F:
     """--model and how it runs."""
     return _all(_MODEL, function)
@@ -121,6 +137,7 @@ def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
             time_limit_s=given["decode_timeout"],
             on_stage=lambda stage: status.stop() if stage == "answering" else _show(status, stage),
         )
+        status.stop()
         if is_untrained(assistant.checkpoint.path):
             logger.warning("this model is UNTRAINED: its answers are random letters")
         try:

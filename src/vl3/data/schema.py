@@ -41,20 +41,9 @@ class Sample:
 def parse(data: Any, where: str, root: Path | None = None, form: str = "auto") -> Sample:
     """Reads one annotation. UserError naming `where` for anything that is not one."""
     try:
-        if not isinstance(data, Mapping):
-            raise UserError(f"a sample must be an object, not {data!r:.60}")
-        if form == "messages" or (form == "auto" and "messages" in data):
-            messages = _list(data, "messages")
-        elif data.get("stream"):
-            messages = _stream(data)
-        elif "conversations" in data:
-            images, videos = _files(data, "image"), _files(data, "video")
-            messages = from_authors([_turn(turn) for turn in _list(data, "conversations")], images, videos)
-        else:
-            raise UserError("a sample needs `conversations`, `messages`, or `stream` with `conversation`")
+        messages = messages_of(data, root, form)
         regions = parse_regions(data["regions"]) if "regions" in data else None
-        rooted = [_rooted(message, root) for message in messages]
-        sample = Sample(rooted, where, bool(data.get("independent")), regions)
+        sample = Sample(messages, where, bool(data.get("independent")), regions)
         _check_roles(sample.messages)
         if [part.kind for part in media_of(sample.messages)] != ["image"] and regions is not None:
             raise UserError("`regions` belong to a sample with one image")
@@ -63,6 +52,33 @@ def parse(data: Any, where: str, root: Path | None = None, form: str = "auto") -
         return sample
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def messages_of(data: Any, root: Path | None = None, form: str = "auto") -> list[Message]:
+    """The conversation of an annotation in any form, answered or not. UserError for anything that is not one."""
+    if not isinstance(data, Mapping):
+        raise UserError(f"a sample must be an object, not {data!r:.60}")
+    if form == "messages" or (form == "auto" and "messages" in data):
+        messages = _list(data, "messages")
+    elif data.get("stream"):
+        messages = _stream(data)
+    elif "conversations" in data:
+        images, videos = files_of(data, "image"), files_of(data, "video")
+        messages = from_authors([_turn(turn) for turn in _list(data, "conversations")], images, videos)
+    else:
+        raise UserError("a sample needs `conversations`, `messages`, or `stream` with `conversation`")
+    return [_rooted(message, root) for message in messages]
+
+
+def files_of(data: Mapping[str, Any], key: str) -> list[Any]:
+    """The paths (or, from an archive, the bytes) under `image` or `video`: one, a list, or none."""
+    value = data.get(key)
+    if value is None:
+        return []
+    files = value if isinstance(value, list) else [value]
+    if not all(isinstance(file, str | bytes) and file for file in files):
+        raise UserError(f"`{key}` must be a path or a list of paths")
+    return files
 
 
 def writable(error: UserError) -> str:
@@ -90,7 +106,7 @@ def independent_turns(messages: Sequence[Message]) -> list[list[Message]]:
 
 def _stream(data: Mapping[str, Any]) -> list[Message]:
     """Frames up to each turn's time are watched, then the turn comes; what is left is watched at the end."""
-    videos = _files(data, "video")
+    videos = files_of(data, "video")
     if len(videos) != 1:
         raise UserError(f"a stream sample has one video, not {len(videos)}")
     at, end = _number(data, "start_time", 0.0), _number(data, "end_time", None)
@@ -131,16 +147,6 @@ def _list(data: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(value, list) or not value:
         raise UserError(f"`{key}` must be a list that is not empty")
     return value
-
-
-def _files(data: Mapping[str, Any], key: str) -> list[Any]:
-    value = data.get(key)
-    if value is None:
-        return []
-    files = value if isinstance(value, list) else [value]
-    if not all(isinstance(file, str | bytes) and file for file in files):
-        raise UserError(f"`{key}` must be a path or a list of paths")
-    return files
 
 
 def _number(data: Mapping[str, Any], key: str, default: float | None) -> float | None:

@@ -22,6 +22,7 @@ from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache
 from vl3.processing import Processor
 from vl3.weights import Checkpoint, load_checkpoint
+from vl3.weights.files import fingerprint
 
 
 def load(
@@ -56,6 +57,15 @@ class Assistant:
         self.engine = Engine(checkpoint.model, checkpoint.eos_token_ids)
         self.processor = Processor(checkpoint.processor, checkpoint.tokenizer, checkpoint.config)
         self.on_stage = on_stage or (lambda _stage: None)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What of the model decides its answers: two runs whose facts differ are not one."""
+        weight = self.checkpoint.model.language.embed_tokens.weight
+        return {
+            "model_files": fingerprint(self.checkpoint.path),
+            "dtype": str(weight.dtype).removeprefix("torch."),
+        }
 
     def ask(self, *media_then_question: Any, system: str | None = None, **options: Unpack[Options]) -> Answer:
         """`ask("a.jpg", "b.mp4", "What do they share?")`: any number of images and videos, then the question."""

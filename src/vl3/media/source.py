@@ -23,6 +23,10 @@ torch array (an image [h, w, 3] or a video [t, h, w, 3], also grey, with opacity
 0..1), or a sequence of pictures or of their files (a video)."""
 
 FRAME_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".avif", ".jp2"}
+VIDEO_SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"),
+    *(".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp", ".ogv"),
+}
 
 
 def locate(source: Source, limits: FetchLimits) -> Located:

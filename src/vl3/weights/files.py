@@ -1,5 +1,6 @@
 """Where a checkpoint's files are, and its tensors: local folders, hub ids, single and sharded safetensors."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,13 @@ NANO = "nano"
 NANO_FOLDER = Path(__file__).parents[1] / NANO
 """Where it lies."""
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+
+
+def fingerprint(folder: Path) -> str:
+    """Of a checkpoint's files by name, size and time: a model trained further in the same folder is another model."""
+    found = [(file.name, file.stat()) for file in sorted(folder.glob("*")) if file.is_file()]
+    facts = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def locate(id_or_path: str | Path, revision: str | None = None) -> Path:
