@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.eval.miniatures import MINIATURES
-from tests.eval.servers import serving
+from tests.servers import serving
 from vl3.cli import main
 from vl3.weights.demo import save_demo_model
 

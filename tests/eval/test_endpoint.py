@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.eval.miniatures import png, write_video
-from tests.eval.servers import serving
+from tests.servers import serving
 from vl3.errors import UserError
 from vl3.eval import Item, RunConfig, Score, Task
 from vl3.eval.answerers import Examinee, endpoint_examinee

@@ -32,6 +32,14 @@ class ServerConfig:
             raise ValueError(f"an endpoint is a URL such as http://localhost:8000/v1, not {self.url!r}")
 
 
+class BadRequest(UserError):  # noqa: N818 (HTTP's name for it)
+    """The server will not answer this request, but may well answer others."""
+
+
+_THIS_REQUEST = (400, 413, 415, 422)
+"""Statuses that say so."""
+
+
 @dataclass(frozen=True)
 class Completion:
     """What a server answered."""
@@ -55,7 +63,8 @@ class ChatClient:
         self.model = config.model or self._first_model()
 
     def complete(self, body: dict[str, Any]) -> Completion:
-        """The first choice of a chat completion. UserError with the server's words if it refuses."""
+        """The first choice of a chat completion. UserError with the server's words if it refuses, BadRequest if that
+        is for this request's sake."""
         data = self._post({"model": self.model, **body})
         try:
             choice = data["choices"][0]
@@ -109,7 +118,8 @@ class ChatClient:
                 return response.json()
             except ValueError as error:
                 raise UserError(f"{self.base}: answered something else than JSON; is the URL right?") from error
-        raise UserError(f"{self.base}: {response.status_code}: {_message(response)}")
+        kind = BadRequest if response.status_code in _THIS_REQUEST else UserError
+        raise kind(f"{self.base}: {response.status_code}: {_message(response)}")
 
 
 def _retry_after(response: httpx.Response, otherwise_s: float) -> float:

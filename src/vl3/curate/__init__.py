@@ -1,0 +1,1 @@
+"""Data curation: from a pile of images and videos to a balanced, re-captioned training set."""

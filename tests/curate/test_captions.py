@@ -1,0 +1,304 @@
+"""Captions by a model: what is asked, what is refused, and that nothing is asked twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.servers import serving
+from vl3.config import decode
+from vl3.curate.caption_checks import CaptionChecks, complaint, repetition
+from vl3.curate.captioner import Request, Said, captioner, endpoint_captioner, local_captioner
+from vl3.curate.journal import Journal, fingerprint, read_journal
+from vl3.curate.recaption import PROMPTS, Captioned, RecaptionConfig, Target, recaption, usage
+from vl3.errors import UserError
+from vl3.generate import Assistant, Service
+from vl3.media import Decoder
+from vl3.remote import ChatClient, ServerConfig
+
+GOOD = "A red square lies on a white table."
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Target]:
+    targets = []
+    for number, colour in enumerate(("red", "green", "blue")):
+        path = tmp_path / f"{colour}.png"
+        Image.new("RGB", (40, 30), colour).save(path)
+        targets.append(Target(str(number), str(path), text=f"a {colour} thing"))
+    return targets
+
+
+class Scripted:
+    """A captioner that says what a table says, by the name of the file and how often it was asked about."""
+
+    def __init__(self, said: dict[str, list[str | UserError]]) -> None:
+        self.said = {name: list(texts) for name, texts in said.items()}
+        self.asked: list[Request] = []
+
+    def __call__(self, requests: Sequence[Request]) -> Iterator[tuple[int, Said | UserError]]:
+        for number, request in reversed(list(enumerate(requests))):
+            self.asked.append(request)
+            part = request.messages[0]["content"][0]
+            said = self.said[Path(part[part["type"]]).stem].pop(0)
+            yield number, said if isinstance(said, UserError) else Said(said, "stop", 100, 10)
+
+
+# ------------------------------------------------------------------------------------------------------------- checks
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (GOOD, None),
+        ("", "empty"),
+        (" .\n", "empty"),
+        ("A dog.", "too short"),
+        ("word " * 30 + "different", "repetition"),
+        (" ".join(f"thing{n}" for n in range(61)), "too long"),
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("Sorry, I cannot view images.", "refusal"),
+        ("I\N{RIGHT SINGLE QUOTATION MARK}m unable to see the picture you describe.", "refusal"),
+        ("As an AI language model, I have no eyes to look with.", "refusal"),
+        ("No image was provided, so nothing can be described.", "refusal"),
+        ("Please upload the picture that you would like described.", "refusal"),
+        ("Unfortunately, I cannot describe people in this photo.", "refusal"),
+        ("抱歉!我无法查看图片。", "refusal"),
+        ("A sorry sight: a wet dog that cannot find its way home.", None),
+        ("A man says that he can see the sea; no ship is in sight.", None),
+        ("A sign says: as always, please wait here to be seated.", None),
+        ("Ein roter Würfel liegt auf einem weissen Tisch.", "language"),
+        ("Un chien court sur la plage près de la mer.", "language"),
+        ("A bowl of ramen on a table in Shibuya, Tokyo.", None),
+    ],
+)
+def test_what_is_wrong_with_a_caption(text: str, why: str | None) -> None:
+    assert complaint(text, "stop", CaptionChecks()) == why
+
+
+def test_checks_can_be_loosened() -> None:
+    assert complaint(GOOD, "length", CaptionChecks()) == "cut off"
+    assert complaint(GOOD, "length", CaptionChecks(whole=False)) is None
+    assert complaint("一只白色的狗坐在草地上。", "stop", CaptionChecks(language="zh")) is None
+    assert complaint("Ein roter Würfel liegt da.", "stop", CaptionChecks(language="")) is None
+    assert complaint("I cannot say what that is.", "stop", CaptionChecks(refusals=False)) is None
+    with pytest.raises(UserError, match="language 'xx' is none of"):
+        complaint(GOOD, "stop", CaptionChecks(language="xx"))
+    with pytest.raises(UserError, match="leave no caption"):
+        decode(CaptionChecks, {"min_words": 9, "max_words": 3}, "recipe")
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=12), st.integers(2, 5))
+def test_repetition_is_the_share_of_groups_seen_before(words: list[str], times: int) -> None:
+    groups = [tuple(words[at : at + 4]) for at in range(len(words) - 3)]
+    seen_before = sum(group in groups[:at] for at, group in enumerate(groups))
+    assert repetition(words) == pytest.approx(seen_before / len(groups) if groups else 0)
+    if len(words) >= 4:
+        assert repetition(words * (times + 1)) >= repetition(words * times) > 0
+
+
+# ----------------------------------------------------------------------------------------------------------- journal
+
+
+def test_a_journal_outlives_half_a_line_and_is_shared(tmp_path: Path) -> None:
+    with Journal(tmp_path) as first:
+        first.add("a", {"text": "one"})
+        [file] = tmp_path.glob("*.jsonl")
+        file.rename(tmp_path / "otherhost-1.jsonl")
+    with (tmp_path / "otherhost-1.jsonl").open("a") as other:
+        other.write('{"key": "b", "te')
+    with Journal(tmp_path) as second:
+        assert "a" in second and "b" not in second and second["a"]["text"] == "one" and len(second) == 1
+        second.add("b", {"text": "half a pair: \ud83d, ü"})
+    found = {entry.key: entry.value["text"] for entry in read_journal(tmp_path)}
+    assert found == {"a": "one", "b": "half a pair: \ud83d, ü"}
+
+
+def test_a_folder_that_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"id": 3}\n')
+    with pytest.raises(UserError, match=r"x\.jsonl:1: not a line of a journal"):
+        Journal(tmp_path)
+    with pytest.raises(UserError, match=r"Not a directory|File exists"):
+        Journal(tmp_path / "x.jsonl")
+
+
+def test_fingerprints_tell_facts_apart() -> None:
+    keys = [
+        fingerprint("a", b"b"),
+        fingerprint("ab"),
+        fingerprint(b"a", "b"),
+        fingerprint({"a": 1}),
+        fingerprint("a", "b"),
+    ]
+    assert len(set(keys)) == len(keys) and fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+
+
+# ------------------------------------------------------------------------------------------------------ re-captioning
+
+
+def test_what_is_wrong_is_asked_again_and_failures_are_not(pictures: list[Target], tmp_path: Path) -> None:
+    write = Scripted(
+        {
+            "red": [GOOD],
+            "green": ["I'm sorry, I can't.", "A green   field\nunder a sky."],
+            "blue": [UserError("broken")],
+        }
+    )
+    with Journal(tmp_path / "journal") as journal:
+        found = recaption(pictures, RecaptionConfig(), write, journal)
+        assert found == [
+            Captioned(GOOD, None),
+            Captioned("A green field under a sky.", None),
+            Captioned("", "failed: broken"),
+        ]
+        assert usage(journal, RecaptionConfig(prompt_price=2.0, completion_price=10.0)).cost == pytest.approx(
+            (3 * 100 * 2 + 3 * 10 * 10) / 1e6
+        )
+    assert [request.options.get("temperature") for request in write.asked] == [None, None, None, 0.7]
+    again = Scripted({"blue": [GOOD]})
+    with Journal(tmp_path / "journal") as journal:
+        assert recaption(pictures, RecaptionConfig(), again, journal)[2] == Captioned(GOOD, None)
+    assert len(again.asked) == 1, "only what failed is asked again"
+
+
+def test_a_caption_that_never_gets_better_is_named(pictures: list[Target], tmp_path: Path) -> None:
+    write = Scripted({"red": ["dog dog", "", "ok \ud83d"]})
+    with Journal(tmp_path / "journal") as journal:
+        [found] = recaption(pictures[:1], RecaptionConfig(attempts=3), write, journal)
+    assert found == Captioned("ok ?", "too short") and len(write.asked) == 3
+
+
+def test_another_wording_is_another_question(pictures: list[Target], tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        for config in (
+            RecaptionConfig(),
+            RecaptionConfig(prompt="What is this? They say: {text}"),
+            RecaptionConfig(model="other"),
+            RecaptionConfig(max_visual_tokens=64),
+            RecaptionConfig(length="detailed", checks=CaptionChecks()),
+        ):
+            write = Scripted({"red": [GOOD]})
+            for _ in range(2):
+                recaption(pictures[:1], config, write, journal)
+            assert len(write.asked) == 1
+            if config.prompt:
+                assert write.asked[0].messages[0]["content"][1]["text"] == "What is this? They say: a red thing"
+
+
+def test_a_clip_is_asked_about_between_its_times(tmp_path: Path) -> None:
+    write = Scripted({"clip": [GOOD]})
+    target = Target("1", str(tmp_path / "clip.mp4"), "video", 2.0, 4.5)
+    with Journal(tmp_path) as journal:
+        recaption([target], RecaptionConfig(fps=2, max_frames=8), write, journal)
+    part, text = write.asked[0].messages[0]["content"]
+    assert (part["start_s"], part["end_s"], part["fps"], part["max_frames"]) == (2.0, 4.5, 2, 8)
+    assert text["text"] == PROMPTS["video", "short"]
+
+
+def test_the_money_is_spent_once(pictures: list[Target], tmp_path: Path) -> None:
+    said = {name: [GOOD] for name in ("red", "green", "blue")}
+    config = RecaptionConfig(prompt_price=1e4, max_cost=1.5)  # a reply costs 1
+    write = Scripted(said)
+    with Journal(tmp_path / "journal") as journal, pytest.raises(UserError, match=r"have cost 2 and max_cost is 1\.5"):
+        recaption(pictures, config, write, journal)
+    assert len(write.asked) == 2
+    with Journal(tmp_path / "journal") as journal:
+        with pytest.raises(UserError, match="max_cost"):
+            recaption(pictures, config, Scripted(said), journal)
+        done = recaption(pictures, RecaptionConfig(prompt_price=1e4, max_cost=3), Scripted(said), journal)
+        assert done == recaption(pictures, config, Scripted({}), journal), "what is there costs nothing"
+
+
+# --------------------------------------------------------------------------------------------------------- who is asked
+
+
+def test_an_endpoint_is_asked_side_by_side(pictures: list[Target], tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def answer(body: dict[str, Any]) -> Any:
+        text = body["messages"][0]["content"][1]["text"]
+        seen.append(text)
+        if "green" in text and seen.count(text) == 1:
+            return 429, "later", {"retry-after": "0.01"}
+        return (400, "not this one", {}) if "blue" in text else GOOD
+
+    config = RecaptionConfig(prompt="Describe {text}.", max_new_tokens=50, attempts=1)
+    with (
+        serving(answer) as server,
+        ChatClient(ServerConfig(url=server.url)) as client,
+        Decoder() as decoder,
+        Journal(tmp_path) as journal,
+    ):
+        found = recaption(pictures, config, endpoint_captioner(client, decoder, 3), journal)
+        assert server.bodies[0]["max_tokens"] == 50 and server.bodies[0]["temperature"] == 0
+        assert usage(journal, config).prompt_tokens == 14
+    assert [one.trouble for one in found[:2]] == [None, None]
+    assert found[2].trouble is not None and "400: not this one" in found[2].trouble
+
+
+def test_a_server_that_refuses_everybody_stops_the_work(pictures: list[Target], tmp_path: Path) -> None:
+    with serving(lambda _: (401, "who are you?", {})) as server, Journal(tmp_path) as journal:
+        with captioner("fake", server.url, 2) as write, pytest.raises(UserError, match="401: who are you"):
+            recaption(pictures, RecaptionConfig(), write, journal)
+        assert len(journal) == 0
+
+
+def test_a_model_here_answers_as_it_does_alone(assistant: Assistant, pictures: list[Target], tmp_path: Path) -> None:
+    config = RecaptionConfig(max_new_tokens=6, attempts=1, checks=CaptionChecks(min_words=0, language="", whole=False))
+    broken = Target("x", str(tmp_path / "none.png"))
+    with Service(assistant) as service, Journal(tmp_path / "journal") as journal:
+        found = recaption([*pictures, broken], config, local_captioner(service), journal)
+        assert usage(journal, config).completion_tokens > 0
+    for target, one in zip(pictures, found, strict=False):
+        alone = assistant.ask(target.source, PROMPTS["image", "short"], max_new_tokens=6)
+        assert one.text == " ".join(alone.text.split())
+    assert found[3].trouble is not None and "none.png" in found[3].trouble
+
+
+RUN = """
+import sys
+from pathlib import Path
+from vl3.curate.captioner import captioner
+from vl3.curate.journal import Journal
+from vl3.curate.recaption import RecaptionConfig, Target, recaption
+folder, url = Path(sys.argv[1]), sys.argv[2]
+targets = [Target(str(n), str(folder / "red.png"), text=f"thing {n}") for n in range(30)]
+config = RecaptionConfig(prompt="{text}", num_parallel=2, endpoint=url, model="fake")
+with captioner("fake", url, 2) as write, Journal(folder / "journal") as journal:
+    for one in recaption(targets, config, write, journal):
+        print(one.text, one.trouble)
+"""
+
+
+def test_a_kill_loses_nothing_that_was_written(pictures: list[Target], tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(body: dict[str, Any]) -> str:
+        time.sleep(0.02)
+        text = body["messages"][0]["content"][1]["text"]
+        asked.append(text)
+        return f"A picture of {text}."
+
+    del pictures
+    with serving(answer) as server:
+        arguments = [sys.executable, "-c", RUN, str(tmp_path), server.url]
+        child = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+        while len(list(read_journal(tmp_path / "journal"))) < 9 and child.poll() is None:
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+        kept = len(list(read_journal(tmp_path / "journal")))
+        assert 9 <= kept < 30
+        before = len(asked)
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"A picture of thing {n}. None" for n in range(30)]
+    assert len(asked) - before == 30 - kept
