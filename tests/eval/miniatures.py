@@ -124,20 +124,24 @@ def mathvision(folder: Path, split: str = "test") -> None:
 
 
 def mathverse(folder: Path) -> None:
-    hint = "Please directly answer the question and provide the correct option letter, e.g., A, B, C, D.\n"
+    hint = "lease first conduct reasoning, and then answer the question and provide the correct option letter, e.g., A, B, C, D, at the end."
+    asked = "Find x.\nChoices:\nA:145°\nB:35°"
     rows = [
         {"sample_index": "1", "problem_index": "1", "problem_version": "Text Dominant", "question": "Find x.",
          "image": "images_version_1-4/image_1.png", "answer": "B", "question_type": "multi-choice",
          "metadata": {"split": "testmini", "source": "GeoQA", "subject": "Plane Geometry", "subfield": "Angle"},
-         "query_wo": f"{hint}Question: Find x.\nChoices:\nA:145°\nB:35°", "query_cot": "", "question_for_eval": "Find x."},
+         "query_wo": "", "query_cot": f"P{hint}\nQuestion: {asked}", "question_for_eval": asked},
         {"sample_index": "2", "problem_index": "1", "problem_version": "Vision Only", "question": "",
          "image": "images_version_6/image_1.png", "answer": "35", "question_type": "free-form", "metadata": {},
-         "query_wo": "Please directly answer the question.", "query_cot": "", "question_for_eval": "Find x."},
+         "query_wo": "", "query_cot": "Please first conduct reasoning.", "question_for_eval": "Find x."},
+        {"sample_index": "3", "problem_index": "2", "problem_version": "Vision Only", "question": "",
+         "image": "images_version_6/image_2.png", "answer": "B", "question_type": "multi-choice", "metadata": {},
+         "query_wo": "", "query_cot": f"According to the question shown in the image, p{hint}", "question_for_eval": asked},
     ]  # fmt: skip
     write_json(folder / "testmini.json", rows)
     for row in rows:
         path = folder / "images" / row["image"]
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png("green"))
 
 

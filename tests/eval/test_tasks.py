@@ -99,14 +99,27 @@ def test_the_tiny_model_runs_it(name: str, folders: dict[str, Path], tmp_path: P
 PROMPTS = {
     "chartqa": "<image>How many?\nAnswer the question using a single word or phrase.",
     "docvqa": "<image>What is the 'actual' value per 1000?\nAnswer the question with a single word or phrase.",
-    "infovqa": "<image>What is the 'actual' value per 1000?\nAnswer the question using a single word or phrase.",
+    "infovqa": "<image>What is the 'actual' value per 1000?\nAnswer the question with a single word or phrase.",
     "ocrbench": "<image>what is written in the image?\nAnswer the question with a single word or phrase.",
     "ai2d": "<image>which of these is a predator?\nA. grass\nB. fox\nC. sun\n"
     "Answer with the option's letter from the given choices directly.",
-    "mmmu": "<image> Which is due?\n\n(A) $6\n(B) $7\n(C) $8\n\n\n"
+    "mmmu": "<image 1>:<image> Which is due?\n\n(A):$6\n(B):$7\n(C):$8\n\n"
     "Answer with the option's letter from the given choices directly.",
+    "mmmu_pro": "Who is in <image 1>:<image>?\n"
+    + "".join(f"({letter}):king {number}\n" for number, letter in enumerate("ABCDEFGHIJ"))
+    + "Answer with the option letter from the given choices directly.",
+    "blink": "<image>Which?\nSelect from the following choices.\n(A) the first\n(B) the second\n"
+    "Answer with the option's letter from the given choices directly.",
+    "mathvision": '<image>Please solve the problem step by step and put your answer in one "\\boxed{}". If it is a multiple '
+    'choice question, only one letter is allowed in the "\\boxed{}".\nHow many dots? <image1>\n',
+    "mathverse": "<image>Please first conduct reasoning, and then answer the question and provide the correct option letter, "
+    "e.g., A, B, C, D, at the end.\nQuestion: Find x.\nChoices:\nA:145°\nB:35°",
+    "realworldqa": "<image>In which direction is the sun?\n\nA. Left\nB. Right\nC. Behind\nPlease answer directly with only "
+    "the letter of the correct option and nothing else.",
+    "mathvista": "<image>Hint: Please answer the question requiring a floating-point number with one decimal place and "
+    "provide the final value, e.g., 1.2, 1.3, 1.4, at the end.\nQuestion: When?",
     "gqa": "<image>Is it overcast?\nAnswer the question using a single word or phrase.",
-    "mme": "<image>Is this Yes?\nAnswer the question using a single word or phrase.",
+    "mme": "<image>Is this Yes?\nAnswer the question using a single word or phrase.\nPlease answer yes or no.",
     "mvbench": "<video>Question: What happened?\nOptions:\n(A) Sat.\n(B) Stood.\n(C) Ran.\n"
     "Answer with the option's letter from the given choices directly and only give the best option.",
     "videomme": "<video>Select the best answer to the following multiple-choice question based on the video. Respond with "
@@ -121,6 +134,14 @@ PROMPTS = {
     "the given choices directly.",
     "activitynetqa": "<video>Question: is the athlete wearing trousers\nPlease watch the video and answer the question "
     "clearly and concisely.\n",
+    "mlvu": "<video>Question: What colour?\nOptions:\n(A) yellow\n(B) red\n(C) white\n(D) blue\n"
+    "Answer with the option's letter from the given choices directly and only give the best option.",
+    "mmvu": "<video>\nQuestion: Which movement?\nA: Pop Art\nB: Cubism\nC: Fauvism\nD: Dada\nE: Futurism\n\nDo not generate "
+    "any intermediate reasoning process. Answer directly with the option letter from the given choices.\n",
+    "perceptiontest": "<video>Question: What moved?\nOptions:\n(A) ball\n(B) cup\n(C) nothing\n"
+    "Answer with the option's letter from the given choices directly and only give the best option.",
+    "tempcompass": "<video>Question: What is happening?\nA. sitting\nB. running\nC. swimming\nD. jumping\nPlease answer with "
+    "the option's letter from the given choices directly and only give the best option.",
     "nextqa": "<video>Question: how do the two man play, in tune\nOptions:\n(A) roll the handle\n(B) tap\n(C) strum\n(D) "
     "hit\n(E) pat\nAnswer with the option's letter from the given choices directly and only give the best option.",
 }
@@ -142,7 +163,9 @@ def test_pictures_are_unpacked_once_and_shared(folders: dict[str, Path]) -> None
 
 def test_pictures_stand_where_the_text_names_them(folders: dict[str, Path]) -> None:
     open_question = task_of("mmmu", folders).items[1]
-    assert prompt(open_question).startswith("What follows from <image> and <image>?\n\nAnswer the question")
+    assert prompt(open_question).startswith(
+        "What follows from <image 1>:<image> and <image 2>:<image>?\n\nAnswer the question"
+    )
     assert len(set(media_files(open_question.messages))) == 2
 
 
@@ -194,7 +217,56 @@ def test_parts_of_videos(folders: dict[str, Path]) -> None:
     [part] = media_of(items["action_antonym"].messages)
     assert part.options == {}
     [part] = media_of(items["episodic_reasoning"].messages)
-    assert [Path(file).name for file in part.source] == ["00001.jpg", "00004.jpg"] and part.options == {"fps": 1}
+    assert [Path(file).name for file in part.source] == ["00002.jpg", "00005.jpg"] and part.options == {"fps": 1}
+
+
+def test_mvbench_finds_its_videos_wherever_its_archives_put_them(folders: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "mvbench"
+    shutil.copytree(folders["mvbench"], copy)
+    moved = {
+        "star/Charades_v1_480/action_sequence.mp4": "data0613/star/Charades_v1_480/action_sequence.mp4",
+        "ssv2_video/action_antonym.mp4": "ssv2_video/action_antonym.webm",
+        "sta/sta_video/action_localization.mp4": "sta/sta_video_segment/action_localization.mp4",
+        "nturgbd/fine_grained_pose.mp4": "nturgbd_convert/fine_grained_pose.mp4",
+    }
+    for before, after in moved.items():
+        (copy / "video" / after).parent.mkdir(parents=True, exist_ok=True)
+        (copy / "video" / before).rename(copy / "video" / after)
+    assert check(BENCHMARKS["mvbench"], copy).missing == []
+    items = {item.kind: item for item in load(BENCHMARKS["mvbench"], copy, {}).items}
+    parts = {kind: media_of(item.messages)[0] for kind, item in items.items()}
+    assert Path(parts["action_antonym"].source).name == "action_antonym.webm"
+    assert parts["action_sequence"].options == {"start_s": 0.5, "end_s": 2.5}
+    assert parts["action_localization"].options == {}, "a segment is the part itself"
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "part"), [(2.5, 0.5, (0.5, 2.5)), (1.0, 1.0, (1.0, 2.0)), (-1.0, 2.0, (0.0, 2.0))]
+)
+def test_bounds_in_any_order_are_a_part(
+    begin: float, end: float, part: tuple[float, float], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "mvbench"
+    shutil.copytree(folders["mvbench"], copy)
+    path = copy / "json/action_sequence.json"
+    path.write_text(json.dumps([json.loads(path.read_text())[0] | {"start": begin, "end": end}]))
+    items = {item.kind: item for item in load(BENCHMARKS["mvbench"], copy, {}).items}
+    [found] = media_of(items["action_sequence"].messages)
+    assert (found.options["start_s"], found.options["end_s"]) == part
+
+
+def test_mathverse_takes_options_from_where_they_are(folders: dict[str, Path]) -> None:
+    first, free, hidden = task_of("mathverse", folders).items
+    task = task_of("mathverse", folders)
+    assert first.choices == hidden.choices == {"A": "145°", "B": "35°"}, "the text of Vision Only shows none"
+    assert [item.kind for item in task.items] == ["Text Dominant", "Vision Only", "Vision Only"]
+    assert first.cluster == free.cluster
+    assert task.score(hidden, "The angles add up to 180. Therefore the correct answer is B: 35°.").score == 1
+    assert (
+        task.score(free, "The sum is 180, so 180 - 145 = 35. Therefore the angle is approximately 35 degrees.").score
+        == 1
+    )
+    assert task.score(free, "The sum is 180, so the angle is 180 - 55.").score == 0
 
 
 def test_mme_counts_as_its_authors_do() -> None:
@@ -231,7 +303,11 @@ def test_download_asks_the_hub_for_the_benchmarks_files(tmp_path: Path, monkeypa
     called: dict[str, Any] = {}
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **given: called.update(given, name=name))
     fetch(BENCHMARKS["gqa"], tmp_path)
-    assert called["name"] == "lmms-lab/GQA" and called["repo_type"] == "dataset" and called["local_dir"] == tmp_path
+    assert (
+        called["name"] == "lmms-lab-encoder/GQA"
+        and called["repo_type"] == "dataset"
+        and called["local_dir"] == tmp_path
+    )
     assert called["allow_patterns"][:2] == [
         "testdev_balanced_instructions/testdev-*.parquet",
         "testdev_balanced_images/testdev-*.parquet",

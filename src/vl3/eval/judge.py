@@ -18,6 +18,8 @@ from vl3.remote import ChatClient
 
 MOST_TOKENS = 256
 """Length of a verdict."""
+LONGEST = 4000
+"""Characters of an answer that a judge reads, from its end, where the conclusion is."""
 
 
 class Judge:
@@ -99,4 +101,4 @@ def right_or_wrong(item: Item, answer: str) -> Verdict:
         found = yes_or_no(said)
         return None if found is None else Score(float(found == "yes"), answer.strip() or None)
 
-    return Verdict(RIGHT_OR_WRONG.format(question=question, truth=truth, answer=answer.strip()[:4000]), score)
+    return Verdict(RIGHT_OR_WRONG.format(question=question, truth=truth, answer=answer.strip()[-LONGEST:]), score)

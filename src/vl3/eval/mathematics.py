@@ -13,9 +13,16 @@ from vl3.eval.words import edit_distance
 
 _ANNOUNCED = re.compile(r"(?:final answer|correct answer|answer|答案)\s*(?:is|should be|:|=|是|为)+\s*", re.I)
 
+_CONCLUDED = re.compile(
+    r"(?:\b(?:is|are|equals?|be)\b|=|≈|\\approx)(?:\s+(?:approximately|about|equal to|exactly|only))*\s*"
+)
+_CONCLUSION = 200
+"""Characters at the end of an answer in which a result is looked for that nothing announces."""
+
 
 def stated(answer: str) -> str:
-    """The part of an answer that states the result: what is boxed, what follows `the answer is`, or all of it."""
+    """The part of an answer that states the result: what is boxed, what follows `the answer is`, the value that it
+    ends with, or all of it."""
     boxed = _boxed(answer)
     if boxed is not None:
         return boxed.strip().rstrip(".")
@@ -23,9 +30,9 @@ def stated(answer: str) -> str:
     parts = _ANNOUNCED.split(text)
     if len(parts) > 1:
         return re.split(r"\n|\.\s", parts[-1])[0].strip().rstrip(".").strip()
-    if re.fullmatch(r".{0,200}?\bis\s+\S+?\.?", text, re.S) and _number(text.split("is ")[-1].rstrip(".")) is not None:
-        return text.split("is ")[-1].rstrip(".")
-    return text.strip().rstrip(".")
+    whole = text.strip().rstrip(".")
+    concluded = _CONCLUDED.split(whole[-_CONCLUSION:])
+    return concluded[-1] if len(concluded) > 1 and value(concluded[-1]) is not None else whole
 
 
 def _boxed(text: str) -> str | None:
@@ -66,7 +73,10 @@ _SYMBOLS = {
     "÷": "/",
 }
 _DROPPED = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\circ|\\degree|\\%|\\\$|[°$%]")
-_UNIT = re.compile(r"(?<=[\d)])\s*(?:cm|mm|km|m|kg|g|degrees?|units?)(?:\*\*\(?\d\)?|\^?\d)?\s*$")
+_UNIT = re.compile(
+    r"(?<=[\d)])\s*(?:(?:square|cubic)\s+)?(?:cm|mm|km|kg|ft|m|g|degrees?|units?|(?:centi|milli|kilo)?met(?:er|re)s?|feet|inch(?:es)?)"
+    r"(?:\*\*\(?\d\)?|\^?\d)?\s*$"
+)
 _LARGEST = 1e15
 _EXPONENT = 64.0
 

@@ -17,7 +17,7 @@ from vl3.generate import Options
 PAGE = "https://github.com/MILVLG/activitynet-qa"
 QUESTIONS = Need("test_q.json", "questions", f"{PAGE}/tree/master/dataset")
 ANSWERS = Need("test_a.json", "answers", f"{PAGE}/tree/master/dataset")
-VIDEOS = Need("all_test/v_*", "videos", "https://huggingface.co/datasets/lmms-lab/ActivityNetQA")
+VIDEOS = Need("all_test/v_*", "videos", "https://huggingface.co/datasets/lmms-eval/ActivityNetQA")
 TYPES = "motion,spatial,temporal,yes_no,colour,object,location,number,other".split(",")
 """By `type` of an answer."""
 

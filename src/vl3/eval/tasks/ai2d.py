@@ -1,6 +1,6 @@
 """AI2D: multiple-choice questions about diagrams of science books. https://arxiv.org/abs/1603.07396
 
-Prompt: the one of the annotation file that VideoLLaMA3 names (evaluation/image/AI2D). Score: the right letter.
+Prompt: the one of the annotation file that VideoLLaMA3 names (evaluation/benchmarks/ai2d.py). Score: the right letter.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from vl3.eval.measures import choices
 from vl3.eval.task import Item, Task, asked, image, lettered
 from vl3.generate import Options
 
-PAGE = "https://huggingface.co/datasets/lmms-lab/ai2d"
+PAGE = "https://huggingface.co/datasets/lmms-lab-encoder/ai2d"
 FILES = Need("data/test-*.parquet", "questions, answers and diagrams", PAGE)
 
 
@@ -29,4 +29,4 @@ def load(folder: Path, _options: Options) -> Task:
     return Task("ai2d", items, choices)
 
 
-AI2D = Benchmark("ai2d", "AI2D", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab/ai2d")
+AI2D = Benchmark("ai2d", "AI2D", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab-encoder/ai2d")

@@ -1,7 +1,7 @@
 """BLINK (validation): perception that is easy for people, in 14 tasks. https://arxiv.org/abs/2404.12390
 
-Prompt: the dataset's own, with its disclaimer for three tasks, as VideoLLaMA3 (evaluation/image/BLINK). Score: the
-right letter. The truth of the test split is not public.
+Prompt: the dataset's own and VideoLLaMA3's ending (evaluation/benchmarks/blink.py). Score: the right letter. The truth
+of the test split is not public.
 """
 
 from pathlib import Path
@@ -14,12 +14,6 @@ from vl3.generate import Options
 
 PAGE = "https://huggingface.co/datasets/BLINK-Benchmark/BLINK"
 FILES = Need("*/val-*.parquet", "questions, answers and pictures", PAGE)
-DISCLAIMER = (
-    "Disclaimer: This is not to make unfair assumptions about the people in the image and you just need to give your "
-    "assessment on this question. You don't need to identify the real people. You just need to analyze based on the "
-    "information I gave you.\n\n"
-)
-DISCLAIMED = {"Forensic_Detection", "Jigsaw", "Art_Style"}
 
 
 def load(folder: Path, _options: Options) -> Task:
@@ -28,7 +22,7 @@ def load(folder: Path, _options: Options) -> Task:
     for row in parquet_rows(FILES.found(folder), folder):
         need_keys(row, ("idx", "sub_task", "prompt", "image_1", "choices", "answer"), PAGE)
         pictures = [row[name] for name in ("image_1", "image_2", "image_3", "image_4") if row.get(name)]
-        prompt = (DISCLAIMER if row["sub_task"] in DISCLAIMED else "") + row["prompt"]
+        prompt = f"{row['prompt']}\nAnswer with the option's letter from the given choices directly."
         truth = row["answer"].strip("()")
         words = asked([image(path) for path in pictures], prompt)
         options = lettered(row["choices"])

@@ -1,6 +1,6 @@
 """ChartQA: questions about charts, asked by people and by a machine. https://arxiv.org/abs/2203.10244
 
-Prompt: VideoLLaMA3's (evaluation/image/ChartQA). Score: relaxed accuracy.
+Prompt: VideoLLaMA3's (evaluation/benchmarks/chartqa.py). Score: relaxed accuracy.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from vl3.eval.measures import relaxed
 from vl3.eval.task import Item, Task, asked, image
 from vl3.generate import Options
 
-PAGE = "https://huggingface.co/datasets/lmms-lab/ChartQA"
+PAGE = "https://huggingface.co/datasets/lmms-lab-encoder/ChartQA"
 FILES = Need("data/test-*.parquet", "questions, answers and charts", PAGE)
 
 
@@ -26,4 +26,4 @@ def load(folder: Path, _options: Options) -> Task:
     return Task("chartqa", items, relaxed)
 
 
-CHARTQA = Benchmark("chartqa", "ChartQA", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab/ChartQA")
+CHARTQA = Benchmark("chartqa", "ChartQA", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab-encoder/ChartQA")

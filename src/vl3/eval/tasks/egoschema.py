@@ -16,7 +16,7 @@ from vl3.generate import Options
 PAGE = "https://github.com/egoschema/EgoSchema"
 QUESTIONS = Need("questions.json", "questions", PAGE)
 ANSWERS = Need("subset_answers.json", "answers of 500 questions", PAGE)
-VIDEOS = Need("good_clips_git/*.mp4 or videos/*.mp4", "videos", "https://huggingface.co/datasets/lmms-lab/egoschema")
+VIDEOS = Need("good_clips_git/*.mp4 or videos/*.mp4", "videos", "https://huggingface.co/datasets/lmms-eval/egoschema")
 
 
 def load(folder: Path, _options: Options) -> Task:

@@ -1,6 +1,6 @@
 """GQA (testdev, balanced): compositional questions about photographs. https://arxiv.org/abs/1902.09506
 
-Prompt: LLaVA's, which VideoLLaMA3 uses (evaluation/image/GQA). Score: the same words.
+Prompt: LLaVA's, which VideoLLaMA3 uses (evaluation/benchmarks/gqa.py). Score: the same words.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from vl3.eval.measures import same
 from vl3.eval.task import Item, Task, asked, image
 from vl3.generate import Options
 
-PAGE = "https://huggingface.co/datasets/lmms-lab/GQA"
+PAGE = "https://huggingface.co/datasets/lmms-lab-encoder/GQA"
 QUESTIONS = Need("testdev_balanced_instructions/testdev-*.parquet", "questions and answers", PAGE)
 PICTURES = Need("testdev_balanced_images/testdev-*.parquet", "pictures", PAGE)
 
@@ -32,4 +32,6 @@ def load(folder: Path, _options: Options) -> Task:
     return Task("gqa", items, same)
 
 
-GQA = Benchmark("gqa", "GQA (testdev)", "image", PAGE, [QUESTIONS, PICTURES], load, IMAGE, dataset="lmms-lab/GQA")
+GQA = Benchmark(
+    "gqa", "GQA (testdev)", "image", PAGE, [QUESTIONS, PICTURES], load, IMAGE, dataset="lmms-lab-encoder/GQA"
+)

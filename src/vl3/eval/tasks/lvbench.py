@@ -13,7 +13,7 @@ from vl3.eval.measures import choices
 from vl3.eval.task import Item, Task, asked, video
 from vl3.generate import Options
 
-PAGE = "https://huggingface.co/datasets/THUDM/LVBench"
+PAGE = "https://huggingface.co/datasets/zai-org/LVBench"
 QUESTIONS = Need("video_info.meta.jsonl", "questions and answers", PAGE)
 VIDEOS = Need(
     "video/*.mp4 or videos/*.mp4", "videos", "https://www.youtube.com (by `key`; see https://lvbench.github.io)"

@@ -1,7 +1,8 @@
 """MathVerse (testmini): problems of geometry and functions, each with more or less of it in the picture.
 
-https://arxiv.org/abs/2403.14624. Prompt: the dataset's own `query_wo`. Score: the right letter, or an equal result;
-with a judge, a language model compares, as the benchmark's authors do.
+https://arxiv.org/abs/2403.14624. Prompt: the dataset's own `query_cot` (step by step), as VideoLLaMA3
+(evaluation/benchmarks/mathverse.py), whose figure is that of the version `Vision Only`. Score: the right letter, or an
+equal result, that rules find in the answer; with a judge, a language model compares, as the benchmark's authors do.
 """
 
 import re
@@ -19,6 +20,7 @@ from vl3.generate import Options
 PAGE = "https://huggingface.co/datasets/AI4Math/MathVerse"
 PROBLEMS = Need("testmini.json", "problems", PAGE)
 PICTURES = Need("images/*/*.png", "pictures", PAGE + "/blob/main/images.zip")
+KEYS = ("sample_index", "problem_index", "problem_version", "question_type", "query_cot", "answer", "image")
 _CHOICE = re.compile(r"^\s*\(?([A-H])\)?\s*[:.]\s*(.+?)\s*$", re.M)
 
 
@@ -30,21 +32,26 @@ def load(folder: Path, _options: Options) -> Task:
         raise UserError(f"{path}: must hold a list of problems")
     items = []
     for row in rows:
-        need_keys(row, ("sample_index", "problem_index", "problem_version", "query_wo", "answer", "image"), str(path))
+        need_keys(row, KEYS, str(path))
         picture = [image(str((folder / "images" / row["image"]).absolute()))] if row["image"] else []
-        is_choice = row["question_type"] == "multi-choice"
+        question = row.get("question_for_eval") or row["query_cot"]
         items.append(
             Item(
                 id=str(row["sample_index"]),
                 kind=row["problem_version"],
-                messages=asked(picture, row["query_wo"]),
+                messages=asked(picture, row["query_cot"]),
                 truth=str(row["answer"]).strip(),
                 cluster=str(row["problem_index"]),
-                choices=dict(_CHOICE.findall(row["query_wo"])) if is_choice else {},
-                facts={"question": row.get("question_for_eval") or row["query_wo"]},
+                choices=options(question) if row["question_type"] == "multi-choice" else {},
+                facts={"question": question},
             )
         )
     return Task("mathverse", items, problem, judged=right_or_wrong)
+
+
+def options(question: str) -> dict[str, str]:
+    """The options that a question lists; letters alone where they are not one a line."""
+    return dict(_CHOICE.findall(question)) or dict.fromkeys("ABCD", "")
 
 
 MATHVERSE = Benchmark(

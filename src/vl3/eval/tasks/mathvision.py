@@ -1,6 +1,7 @@
 """MATH-Vision: problems of mathematics competitions. https://arxiv.org/abs/2402.14804
 
-Prompt: the benchmark's own (https://github.com/mathllm/MATH-V): step by step, the result boxed. Score: its rule.
+Prompt: VideoLLaMA3's (evaluation/benchmarks/mathvision.py), which is the benchmark's own with its lines in another
+order: step by step, the result boxed. Score: the benchmark's rule.
 """
 
 from pathlib import Path
@@ -12,8 +13,10 @@ from vl3.eval.task import Item, Task, asked, image, lettered
 from vl3.generate import Options
 
 PAGE = "https://huggingface.co/datasets/MathLLMs/MathVision"
-PROMPT = 'Please solve the problem step by step and put your answer in one "\\boxed{}". '
-CHOOSE = 'If it is a multiple choice question, only one letter is allowed in the "\\boxed{}".\n'
+PROMPT = (
+    'Please solve the problem step by step and put your answer in one "\\boxed{}". '
+    'If it is a multiple choice question, only one letter is allowed in the "\\boxed{}".'
+)
 
 
 def benchmark(name: str, title: str, split: str) -> Benchmark:
@@ -25,8 +28,9 @@ def benchmark(name: str, title: str, split: str) -> Benchmark:
         for row in parquet_rows(files.found(folder), folder):
             need_keys(row, ("id", "question", "options", "decoded_image", "answer", "subject"), PAGE)
             choices = lettered(row["options"] or [])
-            listed = "".join(f"\n({letter}) {text}" for letter, text in choices.items())
-            prompt = PROMPT + CHOOSE + row["question"] + (f"\nChoices:{listed}" if listed else "")
+            shown = {} if all(letter == text for letter, text in choices.items()) else choices  # in the picture
+            listed = "".join(f"({letter}) {text}\n" for letter, text in shown.items())
+            prompt = f"{PROMPT}\n{row['question']}\n{listed}"
             words = asked([image(row["decoded_image"])], prompt)
             items.append(
                 Item(str(row["id"]), row["subject"], words, str(row["answer"]), row["decoded_image"], choices=choices)

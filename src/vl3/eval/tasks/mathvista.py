@@ -1,7 +1,7 @@
 """MathVista (testmini): mathematics in charts, figures and scenes. https://arxiv.org/abs/2310.02255
 
-Prompt: the dataset's own `query`, as VideoLLaMA3 (evaluation/image/MathVista). Score: the benchmark's rule on a result
-that is found by rules; with a judge, a language model compares instead.
+Prompt: the dataset's own `query`, as VideoLLaMA3 (evaluation/benchmarks/mathvista.py). Score: the benchmark's rule on a
+result that is found by rules; with a judge, a language model compares instead.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """MME: two yes-or-no questions about each picture, in 14 tasks. https://arxiv.org/abs/2306.13394
 
-Prompt: LLaVA's, which VideoLLaMA3 uses (evaluation/image/MME). Score: the right one of yes and no; the totals are the
-benchmark's points: for each task 100 for the share of right answers, 100 for that of pictures with both right.
+Prompt: VideoLLaMA3's (evaluation/benchmarks/mme.py), which asks for a word and for yes or no. Score: the right one of
+yes and no; the totals are the benchmark's points: for each task 100 for the share of right answers, 100 for that of
+pictures with both right.
 """
 
 from collections import defaultdict
@@ -13,10 +14,10 @@ from vl3.eval.measures import yes_no
 from vl3.eval.task import Item, Scored, Task, asked, image
 from vl3.generate import Options
 
-PAGE = "https://huggingface.co/datasets/lmms-lab/MME"
+PAGE = "https://huggingface.co/datasets/lmms-lab-encoder/MME"
 FILES = Need("data/test-*.parquet", "questions, answers and pictures", PAGE)
 COGNITION = {"commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning"}
-ENDING = " Please answer yes or no."
+ENDING = "Please answer yes or no."
 
 
 def load(folder: Path, _options: Options) -> Task:
@@ -25,10 +26,10 @@ def load(folder: Path, _options: Options) -> Task:
     asked_of: dict[str, int] = defaultdict(int)
     for row in parquet_rows(FILES.found(folder), folder):
         need_keys(row, ("question_id", "question", "answer", "category", "image"), PAGE)
-        prompt = f"{row['question'].replace(ENDING, '').strip()}\nAnswer the question using a single word or phrase."
+        question = row["question"].replace(f" {ENDING}", "\nAnswer the question using a single word or phrase.")
         asked_of[row["question_id"]] += 1
         id_ = f"{row['question_id']} {asked_of[row['question_id']]}"
-        words = asked([image(row["image"])], prompt)
+        words = asked([image(row["image"])], f"{question}\n{ENDING}")
         items.append(Item(id_, row["category"], words, row["answer"].lower(), row["question_id"]))
     return Task("mme", items, yes_no, totals=points)
 
@@ -47,4 +48,4 @@ def points(scored: Scored) -> dict[str, float]:
     return {**sums, "total": sum(sums.values())}
 
 
-MME = Benchmark("mme", "MME", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab/MME")
+MME = Benchmark("mme", "MME", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab-encoder/MME")

@@ -1,7 +1,8 @@
 """MMMU (validation) and MMMU-Pro: questions of college exams. arXiv 2311.16502, arXiv 2409.02813
 
-Prompts: the benchmarks' own, pictures where the text mentions them, as VideoLLaMA3 (evaluation/image/MMMU, MMMU-Pro).
-Score: the right letter, or MMMU's rule for open questions.
+Prompts: VideoLLaMA3's (evaluation/benchmarks/mmmu.py, mmmupro.py), each picture after its name, where the text mentions
+it; for questions inside pictures, which its script does not ask, MMMU-Pro's own. Score: the right letter, or MMMU's
+rule for open questions.
 """
 
 import ast
@@ -37,8 +38,7 @@ def load_mmmu(folder: Path, _options: Options) -> Task:
     for row in parquet_rows(FILES.found(folder), folder):
         need_keys(row, ("id", "question", "options", "answer", "question_type"), PAGE)
         options = lettered(listed(row)) if row["question_type"] == "multiple-choice" else {}
-        lines = "".join(f"({letter}) {text}\n" for letter, text in options.items())
-        prompt = f"{row['question']}\n\n{lines}\n\n{LETTER}" if options else f"{row['question']}\n\n{WORD}"
+        prompt = f"{row['question']}\n\n" + (f"{lines(options)}\n\n{LETTER}" if options else WORD)
         subject = re.sub(r"^[a-z]+_|_\d+$", "", row["id"])
         truth = [str(a) for a in _literal(row["answer"])] if not options else row["answer"]
         items.append(Item(row["id"], subject, interleaved(prompt, row), truth, row["id"], choices=options))
@@ -51,8 +51,7 @@ def load_pro(folder: Path, _options: Options) -> Task:
     for row in parquet_rows(STANDARD.found(folder), folder):
         need_keys(row, ("id", "question", "options", "answer"), PRO_PAGE)
         options = lettered(listed(row))
-        lines = "\n".join(f"{letter}. {text}" for letter, text in options.items())
-        words = interleaved(f"{row['question']}\n{lines}\n{PRO_LETTER}", row)
+        words = interleaved(f"{row['question']}\n{lines(options)}\n{PRO_LETTER}", row)
         items.append(Item(f"standard {row['id']}", "standard", words, row["answer"], row["id"], choices=options))
     for row in parquet_rows(VISION.found(folder), folder):
         need_keys(row, ("id", "image", "options", "answer"), PRO_PAGE)
@@ -72,6 +71,11 @@ def listed(row: Row) -> list[str]:
     return [str(option) for option in _literal(row["options"])]
 
 
+def lines(options: Mapping[str, str]) -> str:
+    """The options, one a line: `(A):$6`."""
+    return "\n".join(f"({letter}):{text}" for letter, text in options.items())
+
+
 def _literal(text: Any) -> list[Any]:
     if isinstance(text, list):
         return text
@@ -83,14 +87,14 @@ def _literal(text: Any) -> list[Any]:
 
 
 def interleaved(prompt: str, row: Mapping[str, Any]) -> list[Message]:
-    """The prompt with each `<image 3>` replaced by that picture."""
+    """The prompt with that picture after each `<image 3>`."""
     content: list[dict[str, Any]] = []
     for piece in re.split(r"(<image \d>)", prompt):
         mark = re.fullmatch(r"<image (\d)>", piece)
         if mark and row.get(f"image_{mark[1]}") is None:
             raise UserError(f"{row['id']}: its text names {piece}, but there is no such picture; fetch the files again")
         if mark:
-            content.append(image(row[f"image_{mark[1]}"]))
+            content += [{"type": "text", "text": f"{piece}:"}, image(row[f"image_{mark[1]}"])]
         elif piece:
             content.append({"type": "text", "text": piece})
     return [{"role": "user", "content": content}]

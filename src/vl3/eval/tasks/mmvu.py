@@ -19,17 +19,18 @@ VIDEOS = Need("videos/*/*.mp4", "videos", f"{PAGE}/tree/main/videos")
 
 DIRECT_CHOICE = (
     "Do not generate any intermediate reasoning process. Answer directly with the option letter from the given choices."
+    "\n"
 )
-DIRECT_OPEN = "Do not generate any intermediate reasoning process. Directly output the final short answer."
+DIRECT_OPEN = "Do not generate any intermediate reasoning process. Directly output the final short answer.\n"
 STEPS_CHOICE = (
     "Answer the given multiple-choice question step by step. Begin by explaining your reasoning process clearly. "
     "Conclude by stating the final answer using the following format: 'Therefore, the final answer is: $LETTER' "
-    "(without quotes), where $LETTER is one of the options. Think step by step before answering."
+    "(without quotes), where $LETTER is one of the options. Think step by\nstep before answering."
 )
 STEPS_OPEN = (
     "Answer the given question step by step. Begin by explaining your reasoning process clearly. Conclude by stating "
     "the final answer using the following format: 'Therefore, the final answer is: 'Answer: $ANSWER' (without quotes), "
-    "where $ANSWER is the final answer of the question. Think step by step before answering."
+    "where $ANSWER is the final answer of the question. Think step by step\nbefore answering."
 )
 
 
@@ -45,7 +46,7 @@ def benchmark(name: str, title: str, choice_prompt: str, open_prompt: str, optio
             is_choice = row["question_type"] == "multiple-choice"
             letters = {letter: str(text) for letter, text in row["choices"].items() if text} if is_choice else {}
             listed = "".join(f"{letter}: {text}\n" for letter, text in letters.items())
-            prompt = f"Question: {row['question']}\n{listed}\n{choice_prompt if is_choice else open_prompt}"
+            prompt = f"\nQuestion: {row['question']}\n{listed}\n{choice_prompt if is_choice else open_prompt}"
             items.append(
                 Item(
                     id=row["id"],

@@ -17,7 +17,7 @@ from vl3.generate import Options
 PAGE = "https://github.com/doc-doc/NExT-QA"
 QUESTIONS = Need("test.csv", "questions and answers", f"{PAGE}/tree/main/dataset/nextqa")
 NAMES = Need("map_vid_vidorID.json", "names of the videos", f"{PAGE}/tree/main/dataset/nextqa")
-VIDEOS = Need("NExTVideo/*/*.mp4 or NExTVideo/*.mp4", "videos", "https://huggingface.co/datasets/lmms-lab/NExTQA")
+VIDEOS = Need("NExTVideo/*/*.mp4 or NExTVideo/*.mp4", "videos", "https://huggingface.co/datasets/lmms-eval/NExTQA")
 KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
 
 

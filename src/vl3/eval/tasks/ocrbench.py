@@ -1,6 +1,7 @@
 """OCRBench: 1000 questions about text in pictures. https://arxiv.org/abs/2305.07895
 
-Prompt: VideoLLaMA3's (evaluation/image/OCRBench). Score: the truth occurs in the answer; the total is out of 1000.
+Prompt: VideoLLaMA3's (evaluation/benchmarks/ocrbench.py). Score: the truth occurs in the answer; the total
+is out of 1000.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """RealWorldQA: questions about photographs, many from cars. https://huggingface.co/datasets/xai-org/RealworldQA
 
-Prompt: the question as published, as VideoLLaMA3 (evaluation/image/RealWorldQA). Score: the right letter where the
-question lists options, else the same word or number.
+Prompt: the question as published, as VideoLLaMA3 (evaluation/benchmarks/realworldqa.py). Score: the right letter where
+the question lists options, else the same word or number.
 """
 
 import re

@@ -16,7 +16,7 @@ from vl3.eval.task import Item, Score, Task, Verdict, asked, video
 from vl3.eval.words import contains, normalised
 from vl3.generate import Options
 
-PAGE = "https://huggingface.co/datasets/lmms-lab/TempCompass"
+PAGE = "https://huggingface.co/datasets/lmms-eval/TempCompass"
 FORMS = ("multi-choice", "yes_no", "caption_matching", "captioning")
 QUESTIONS = [Need(f"{form}/test-*.parquet", f"questions and answers ({form})", PAGE) for form in FORMS]
 VIDEOS = Need("videos/*.mp4", "videos", f"{PAGE}/tree/main (tempcompass_videos.zip)")
@@ -110,6 +110,6 @@ TEMPCOMPASS = Benchmark(
     [*QUESTIONS, VIDEOS],
     load,
     VIDEO,
-    dataset="lmms-lab/TempCompass",
+    dataset="lmms-eval/TempCompass",
     judge="reads captions",
 )

@@ -15,7 +15,7 @@ from vl3.eval.task import Item, Task, asked, video
 from vl3.generate import Options
 from vl3.media import probe
 
-PAGE = "https://huggingface.co/datasets/lmms-lab/Video-MME"
+PAGE = "https://huggingface.co/datasets/lmms-eval/Video-MME"
 QUESTIONS = Need("videomme/test-*.parquet or test-*.parquet", "questions and answers", PAGE)
 VIDEOS = Need("data/*.mp4 or videos/*.mp4", "videos", f"{PAGE}/tree/main (videos_chunked_*.zip)")
 SUBTITLES = Need("subtitle/*.srt or subtitles/*.srt", "subtitles", f"{PAGE}/tree/main (subtitle.zip)")
@@ -50,7 +50,7 @@ def benchmark(name: str, title: str, subtitled: bool) -> Benchmark:
         return Task(name, items, choices)
 
     needs = [QUESTIONS, VIDEOS, SUBTITLES] if subtitled else [QUESTIONS, VIDEOS]
-    return Benchmark(name, title, "video", PAGE, needs, load, VIDEO, dataset="lmms-lab/Video-MME")
+    return Benchmark(name, title, "video", PAGE, needs, load, VIDEO, dataset="lmms-eval/Video-MME")
 
 
 def shown_text(path: str, srt: Path, options: Options) -> str:
