@@ -152,7 +152,7 @@ def test_a_busy_child_ends_with_its_parent_too(tmp_path: Path) -> None:
 def test_abandoned_request_does_not_confuse_the_next(clip: Path) -> None:
     with Decoder() as decoder:
         info = decoder.probe(clip, SamplingConfig(fps=10))
-        some = decoder._frames(info, None)
+        some = decoder.frames(info, None)
         next(some)
         some.close()
         assert [number_in(frame) for frame in decoder.read(info)] == list(range(50))

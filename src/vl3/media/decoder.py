@@ -21,7 +21,7 @@ from vl3.errors import UserError
 from vl3.log import logger
 from vl3.media.info import DEFAULT_LIMITS, FetchLimits, InMemory, Kind, MediaInfo, Pixels
 from vl3.media.messages import Frame, Log, Probe, Read, Refusal, Reply, Request
-from vl3.media.reader import DEFAULT_SAMPLING, assemble, assemble_some, probe_located, read, salvage
+from vl3.media.reader import DEFAULT_SAMPLING, assemble, assemble_some, frames, probe_located, read, salvage
 from vl3.media.source import Source, locate
 
 
@@ -56,13 +56,23 @@ class Decoder:
         """See `vl3.media.read`."""
         if isinstance(info.source, InMemory):
             return read(info, size)
-        return assemble(info, size, self._frames(info, size))
+        return assemble(info, size, self.frames(info, size))
 
     def salvage(self, info: MediaInfo, size: tuple[int, int] | None = None) -> tuple[MediaInfo, Pixels]:
         """See `vl3.media.salvage`."""
         if isinstance(info.source, InMemory):
             return salvage(info, size)
-        return assemble_some(info, size, self._frames(info, size))
+        return assemble_some(info, size, self.frames(info, size))
+
+    def frames(self, info: MediaInfo, size: tuple[int, int] | None = None) -> Iterator[tuple[int, Pixels]]:
+        """(k, uint8 [h, w, 3]) for the chosen frames k that decode, ascending, one at a time: whole films take no
+        more memory than a frame. The time limit is for all of them; while it is iterated, other callers wait."""
+        if isinstance(info.source, InMemory):
+            yield from frames(info, size)
+            return
+        for reply in self._ask(Read(info, size), info.name):
+            assert isinstance(reply, Frame)
+            yield reply.slot, reply.pixels
 
     def sibling(self) -> Self:
         """Another decoder with the same limits and a child of its own."""
@@ -87,11 +97,6 @@ class Decoder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _frames(self, info: MediaInfo, size: tuple[int, int] | None) -> Iterator[tuple[int, Pixels]]:
-        for reply in self._ask(Read(info, size), info.name):
-            assert isinstance(reply, Frame)
-            yield reply.slot, reply.pixels
 
     def _ask(self, request: Request, name: str) -> Iterator[MediaInfo | Frame]:
         """The child's replies to one request, until it says that it is done."""
