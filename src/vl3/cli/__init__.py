@@ -18,6 +18,7 @@ _VERBS = {
     "convert": "Rewrite a checkpoint in another layout.",
     "assemble": "Build a model from a vision tower and a language model.",
     "compact": "Write a fine-tuned model small.",
+    "curate": "Make a training set of a raw pool.",
     "data": "Check and show training data.",
     "train": "Train or fine-tune a model by a recipe.",
     "eval": "Measure how good a model is.",

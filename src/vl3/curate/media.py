@@ -1,0 +1,33 @@
+"""The pixels of a row."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from vl3.config import SamplingConfig
+from vl3.curate.step import Rows
+from vl3.media import probe
+from vl3.media.image import pictures
+from vl3.media.info import DEFAULT_LIMITS, FetchLimits
+
+PLACE = ("path", "offset", "size")
+"""The columns that say where a row's media lie."""
+
+
+def content(rows: Rows, number: int) -> bytes:
+    """The bytes of a row's file: a whole file, or a member of an archive."""
+    with Path(rows["path"][number]).open("rb") as file:
+        if rows["offset"][number] is not None:
+            file.seek(rows["offset"][number])
+            return file.read(rows["size"][number])
+        return file.read()
+
+
+def picture(rows: Rows, number: int, limits: FetchLimits = DEFAULT_LIMITS) -> Image.Image:
+    """A row's image, RGB as displayed. UserError when it cannot be read."""
+    return decoded(content(rows, number), limits)
+
+
+def decoded(data: bytes, limits: FetchLimits = DEFAULT_LIMITS) -> Image.Image:
+    """An image from its file's bytes (of an animation the first frame), RGB as displayed."""
+    return next(pictures(probe(data, SamplingConfig(), limits, "image")))

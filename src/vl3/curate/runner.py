@@ -1,0 +1,106 @@
+"""Daft does the work: one row of its data frame is one Parquet file of a step, one instance of its class one worker."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vl3.curate.config import RunnerConfig
+from vl3.curate.rows import apply, read_part, rows_of, seen, write_part
+from vl3.curate.step import Found, Place, RowStep
+from vl3.curate.steps import STEPS
+from vl3.errors import UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row step's work, as it is sent to workers."""
+
+    name: str
+    config: Any
+    place: Place
+
+    def start(self) -> "Worker":
+        """In a worker: the step, made ready."""
+        step = STEPS[self.name.partition("-")[0]].make(self.config)
+        assert isinstance(step, RowStep)
+        return Worker(self, step)
+
+
+class Worker:
+    """A step with what it loaded."""
+
+    def __init__(self, job: Job, step: RowStep) -> None:
+        self._job, self._step = job, step
+        self._function = step.start(job.place)
+
+    def __call__(self, part: Path) -> None:
+        """Makes the step's file that goes with a file of the step before."""
+        table = read_part(part)
+        places = seen(table, self._step.only)
+        name, outputs = self._job.name, dict(self._step.outputs)
+        found = self._function(rows_of(table, self._step.inputs, places)) if places else Found()
+        write_part(self._job.place.folder / part.name, apply(table, places, found, name, outputs))
+
+
+def run_parts(job: Job, step: RowStep, parts: Sequence[Path], config: RunnerConfig) -> Iterator[Path]:
+    """Has workers make the step's files; yields each when it is finished. UserError if a worker met one."""
+    if not parts:
+        return
+    if config.kind == "plain":
+        worker = job.start()
+        for part in parts:
+            worker(part)
+            yield part
+        return
+    daft = open_daft(config)
+    wanted = config.heavy_workers if step.heavy else config.workers or os.cpu_count() or 1
+    workers = min(wanted, len(parts))
+    on_ray = config.kind == "ray"
+    gpus = config.gpus if step.heavy and on_ray else 0
+
+    @daft.cls(max_concurrency=workers, use_process=on_ray or workers > 1, gpus=gpus)
+    class Actor:
+        def __init__(self) -> None:
+            self.worker: Worker | None = None
+
+        @daft.method.batch(  # type: ignore[untyped-decorator]
+            return_dtype=daft.DataType.string(), batch_size=1
+        )
+        def work(self, names: Any) -> list[str]:
+            try:
+                self.worker = self.worker or job.start()
+                for name in names.to_pylist():
+                    self.worker(Path(name))
+            except UserError as error:
+                return [json.dumps({"error": str(error)})] * len(names)
+            return ["{}"] * len(names)
+
+    frame = daft.from_pydict({"part": [str(part) for part in parts]})
+    if on_ray:
+        frame = frame.into_partitions(workers)
+    answers = frame.select(frame["part"], Actor().work(frame["part"]).alias("said"))
+    for row in answers.iter_rows(results_buffer_size=1):
+        said = json.loads(row["said"])
+        if "error" in said:
+            raise UserError(f"steps.{job.name}: {said['error']}")
+        yield Path(row["part"])
+
+
+def open_daft(config: RunnerConfig) -> Any:
+    """The engine with its runner set; it sends no usage reports and draws no progress bars of its own."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
+    try:
+        import daft
+    except ImportError as error:
+        raise UserError("curation needs the curate extra: pip install 'vl3[curate]'") from error
+    if config.kind == "ray":
+        try:
+            import ray  # noqa: F401
+        except ImportError as error:
+            raise UserError("runner.kind=ray needs the ray extra: pip install 'vl3[curate,ray]'") from error
+        daft.set_runner_ray(config.address, noop_if_initialized=True)
+    return daft

@@ -1,0 +1,27 @@
+"""The steps by name. Each is described where it is defined, and in docs/curation.md."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vl3.curate.step import Step
+from vl3.curate.steps.decode import DecodeConfig, decode_step
+from vl3.curate.steps.exact import ExactConfig, exact_step
+from vl3.curate.steps.shape import ShapeConfig, shape_step
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of step."""
+
+    config: type[Any]
+    """Its settings."""
+    make: Callable[[Any], Step]
+    """The step with given settings."""
+
+
+STEPS: dict[str, Kind] = {
+    "decode": Kind(DecodeConfig, decode_step),
+    "shape": Kind(ShapeConfig, shape_step),
+    "exact": Kind(ExactConfig, exact_step),
+}

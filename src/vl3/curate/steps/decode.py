@@ -1,0 +1,83 @@
+"""decode: can the file be decoded to its end, and what is in it?
+
+Beside what the decoder itself refuses, two things are looked for that decoders pass over in silence: JPEG files that
+break off, or whose compressed data holds bytes that no encoder writes there (ITU-T T.81, B.1.1.5: inside a scan 0xFF is
+followed by 0x00 or a restart marker), which show as grey or garbled stripes.
+"""
+
+import hashlib
+import re
+from functools import partial
+
+from PIL import Image
+
+from vl3.config import Count, configclass
+from vl3.curate.media import PLACE, content, decoded
+from vl3.curate.step import Found, Rows, RowStep, plain
+from vl3.errors import UserError
+from vl3.media.info import FetchLimits
+
+# 0xFF before anything but: zero, restart, frames and tables (C0-CF), D8-DF (end, scan, tables), E0-EF, comment, or fill
+_STRAY = re.compile(rb"\xff[\x01-\xbf\xf0-\xfd]")
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+
+
+@configclass
+class DecodeConfig:
+    """Drops what is no image, or a damaged one."""
+
+    max_pixels: Count = FetchLimits.max_pixels
+    """Largest picture; a larger one is taken for a decompression bomb."""
+    strict_jpeg: bool = True
+    """Whether JPEG files are also dropped that decoders read with a warning: cut short, or with bytes overwritten."""
+
+
+def decode_step(config: DecodeConfig) -> RowStep:
+    """Writes `width`, `height` and `pixels`, the SHA-256 of the decoded picture."""
+    outputs = {"width": "int32", "height": "int32", "pixels": "string"}
+    return RowStep(PLACE, outputs, plain(partial(check, config)), only="image")  # type: ignore[arg-type]
+
+
+def check(config: DecodeConfig, rows: Rows) -> Found:
+    """Decodes every picture whole."""
+    found: Rows = {"width": [], "height": [], "pixels": []}
+    reasons: list[str | None] = []
+    for number in range(len(rows["id"])):
+        image, reason = _opened(config, rows, number)
+        reasons.append(reason)
+        found["width"].append(image and image.width)
+        found["height"].append(image and image.height)
+        found["pixels"].append(image and digest(image))
+    return Found(found, reasons)
+
+
+def digest(image: Image.Image) -> str:
+    """The same for two files of the same picture, whatever format they are in, if that loses nothing."""
+    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+
+
+def jpeg_fault(data: bytes) -> str | None:
+    """What is wrong with a JPEG file that may decode all the same; None of one in order, or of another format."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    scan = data.rfind(_SCAN)
+    end = data.rfind(_END)
+    if end < scan:
+        return "breaks off before its end"
+    first = data.find(_SCAN)
+    return "has bytes in its pixels that do not belong there" if _STRAY.search(data, first + 2, end) else None
+
+
+def _opened(config: DecodeConfig, rows: Rows, number: int) -> tuple[Image.Image | None, str | None]:
+    try:
+        data = content(rows, number)
+    except OSError as error:
+        return None, f"no such file: {error.strerror}"
+    if not data:
+        return None, "empty file"
+    try:
+        image = decoded(data, FetchLimits(max_pixels=config.max_pixels))
+    except UserError as error:
+        return None, f"cannot be decoded: {error}"
+    fault = jpeg_fault(data) if config.strict_jpeg else None
+    return (None, f"damaged: {fault}") if fault else (image, None)

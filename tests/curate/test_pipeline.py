@@ -1,0 +1,145 @@
+"""The engine: rows are carried on, drops are kept with their reasons, a stopped run goes on to the same files."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.curate.pools import picture, recipe, rows_after, write_table
+from vl3.curate import curate, pipeline
+from vl3.curate.pipeline import parts_of
+from vl3.curate.rows import COLUMNS, apply, table_of
+from vl3.curate.step import Found
+from vl3.errors import UserError
+
+STEPS: dict[str, Any] = {"decode": None, "shape": {"min_side": 40}, "exact": None}
+PLAIN = {"runner": {"kind": "plain"}}
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    """Twelve rows: good ones, a copy in another format, a small one, a broken one, a missing one, one that is none."""
+    rows = []
+    for number in range(7):
+        picture(number).save(tmp_path / f"{number}.png")
+        rows.append({"image": f"{number}.png", "caption": f"picture {number}", "licence": "CC0-1.0"})
+    picture(3).save(tmp_path / "copy.bmp")
+    picture(8, 64, 32).save(tmp_path / "small.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:300])
+    rows += [{"image": "copy.bmp"}, {"image": "small.png"}, {"image": "broken.png"}, {"image": "missing.png"}, {"a": 1}]
+    return write_table(tmp_path, rows)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in parts_of(folder)}
+
+
+def test_rows_are_dropped_once_with_a_reason_and_stay(tmp_path: Path, pool: Path) -> None:
+    outcomes = curate(recipe(tmp_path, pool, STEPS, part_rows=5, **PLAIN))
+    assert [(o.name, o.rows, o.kept, o.reasons) for o in outcomes] == [
+        ("source", 12, 11, {"not a row": 1}),
+        ("decode", 12, 9, {"cannot be decoded": 1, "no such file": 1}),
+        ("shape", 12, 8, {"too small": 1}),
+        ("exact", 12, 7, {"same pixels": 1}),
+    ]
+    rows = rows_after(outcomes[-1])
+    assert [row["dropped_by"] for row in rows] == [*[None] * 7, "exact", "shape", "decode", "decode", "source"]
+    assert rows[7]["duplicate_of"] == rows[3]["id"]
+    assert (rows[0]["text"], rows[0]["licence"], rows[0]["width"]) == ("picture 0", "CC0-1.0", 96)
+    assert len(parts_of(outcomes[-1].folder)) == 3
+
+
+def test_a_finished_step_is_done_again_only_when_its_settings_or_sources_change(tmp_path: Path, pool: Path) -> None:
+    def reused(*assignments: str) -> list[bool]:
+        return [outcome.reused for outcome in curate(recipe(tmp_path, pool, STEPS, *assignments, **PLAIN))]
+
+    assert reused() == [False] * 4
+    assert reused() == [True] * 4
+    assert reused("steps.shape.min_side=20") == [True, True, False, False]
+    assert [o.reused for o in curate(recipe(tmp_path, pool, STEPS, **PLAIN), start="shape")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    pool.write_text(pool.read_text() + '{"image": "0.png"}\n')
+    assert reused() == [False] * 4
+
+
+@pytest.mark.parametrize("stopped_at", ["source", "decode", "shape", "exact"])
+def test_a_run_that_was_stopped_ends_with_the_same_files(tmp_path: Path, pool: Path, stopped_at: str) -> None:
+    whole, halted = tmp_path / "whole", tmp_path / "halted"
+    for folder in (whole, halted):
+        folder.mkdir()
+    expected = curate(recipe(whole, pool, STEPS, part_rows=5, **PLAIN))
+
+    def stop(name: str, done: int, _total: int) -> None:
+        if name == stopped_at and done >= 1:
+            raise KeyboardInterrupt
+
+    config = recipe(halted, pool, STEPS, part_rows=5, **PLAIN)
+    with pytest.raises(KeyboardInterrupt):
+        curate(config, on_progress=stop)
+    written: list[str] = []
+    found = curate(config, on_progress=lambda name, done, _: written.append(f"{name} {done}"))
+    for one, other in zip(expected, found, strict=True):
+        assert digests(one.folder) == digests(other.folder)
+    if stopped_at in ("decode", "shape"):
+        assert written[:2] == [f"{stopped_at} 1", f"{stopped_at} 2"], "what was finished is not done again"
+
+
+def test_workers_do_what_one_process_does(tmp_path: Path, pool: Path) -> None:
+    for kind in ("plain", "native"):
+        (tmp_path / kind).mkdir()
+    plain, native = (
+        curate(recipe(tmp_path / kind, pool, STEPS, part_rows=5, runner={"kind": kind})) for kind in ("plain", "native")
+    )
+    for one, other in zip(plain, native, strict=True):
+        assert digests(one.folder) == digests(other.folder)
+
+
+def test_one_row_may_become_several() -> None:
+    names = ["a", "b", "c", "d"]
+    rows: dict[str, list[Any]] = {"id": names, "kind": ["video"] * 4, "dropped_by": [None, "x", None, None]}
+    table = table_of(rows, COLUMNS)
+    found = Found({"start_s": [0.0, 4.0, 1.0]}, [None, "dark", None], parents=[0, 0, 2])
+    made = apply(table, [0, 2, 3], found, "shots", {"start_s": "float32"}).to_pylist()
+    assert [(r["id"], r["start_s"], r["dropped_by"], r["drop_reason"]) for r in made] == [
+        ("a.0", 0.0, None, None),
+        ("a.1", 4.0, "shots", "dark"),
+        ("b", None, "x", None),
+        ("c", None, "shots", "nothing found in it"),
+        ("d.0", 1.0, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "assignment", "message"),
+    [
+        ({"shape": None}, "part_rows=5", "steps.shape: reads the column 'width'.* put decode before it"),
+        ({"decod": None}, "part_rows=5", "no step 'decod'; there are decode, "),
+        ({"shape": {"min_sid": 3}}, "part_rows=5", "unknown key 'min_sid'; did you mean 'min_side'"),
+        ({"decode": None}, "steps.shape.min_side=x", "steps.shape: min_side"),
+        ({"decode": None}, "output=???", "output is left open"),
+        ({"decode": None}, "sources.1.path=x", "is not a number from 0 to 0"),
+        ({"decode": None}, "sources.0.path=nowhere", "nowhere: no such file or folder"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    tmp_path: Path, pool: Path, steps: dict[str, Any], assignment: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        curate(recipe(tmp_path, pool, steps, assignment, **PLAIN))
+
+
+def test_a_step_may_come_twice_and_be_left_out(tmp_path: Path, pool: Path) -> None:
+    steps = {"decode": None, "shape": {"min_side": 10}, "shape-strict": {"min_side": 80}, "exact": None}
+    config = recipe(tmp_path, pool, steps, "steps.exact=off", **PLAIN)
+    assert [(o.name, o.kept) for o in curate(config)][2:] == [("shape", 9), ("shape-strict", 0)]
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, pool: Path) -> None:
+    config = recipe(tmp_path, pool, STEPS, **PLAIN)
+    with pipeline._locked(Path(config.output)), pytest.raises(UserError, match="another run"):
+        curate(config)
