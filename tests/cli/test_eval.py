@@ -1,6 +1,7 @@
 """`vl3 eval` from the outside."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_a_published_benchmark_from_folder_to_page(
     MINIATURES["chartqa"](data)
     assert run("eval", "prepare", "chartqa", data) == 0
     assert capsys.readouterr().out == "ChartQA: complete, 3 questions\n"
+    [file] = (data / "data").glob("*.parquet")
+    with zipfile.ZipFile(data / "all.zip", "w") as packed:
+        packed.write(file, f"data/{file.name}")
+    file.unlink()
+    assert run("eval", "prepare", "chartqa", data) == 1
+    assert "packed: all.zip; `vl3 eval prepare chartqa" in capsys.readouterr().out
+    assert run("eval", "prepare", "chartqa", data, "--unpack") == 0
     common = ("eval", "run", "chartqa", data, "-m", model, "--max-new-tokens", "2", "--max-tokens", "64")
     assert run(*common, "-o", tmp_path / "parts", "--shard", "1/2") == 0
     assert "left to other shards" in capsys.readouterr().err and not (tmp_path / "parts/result.json").exists()

@@ -70,7 +70,8 @@ def list_command() -> None:
 @click.argument("task")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--download", is_flag=True, help="First fetch its Hugging Face dataset into FOLDER.")
-def prepare_command(task: str, folder: Path, download: bool) -> None:
+@click.option("--unpack", is_flag=True, help="Unpack archives in FOLDER, joining their parts; they stay.")
+def prepare_command(task: str, folder: Path, download: bool, unpack: bool) -> None:
     """Check that FOLDER holds all of the benchmark TASK; say what is missing and where it is published.
 
     Status 0 when it is complete, 1 when something is missing.
@@ -78,25 +79,45 @@ def prepare_command(task: str, folder: Path, download: bool) -> None:
     \b
     Examples:
       vl3 eval prepare chartqa data/chartqa --download
-      vl3 eval prepare mvbench data/mvbench
+      vl3 eval prepare mvbench data/mvbench --download --unpack
     """
     from rich.console import Console
 
     from vl3.eval.benchmark import check, fetch
 
     benchmark = _benchmark(task)
-    with Console(stderr=True).status("downloading" if download else "looking") as status:
-        if download:
+    if download:
+        with Console(stderr=True).status("downloading"):
             fetch(benchmark, folder)
-            status.update("looking")
+    if unpack:
+        _unpack(folder)
+    with Console(stderr=True).status("looking"):
         found = check(benchmark, folder)
     for sentence in found.missing:
         click.echo(f"missing: {sentence}")
+    if found.packed:
+        click.echo(f"packed: {found.packed}")
     for note in found.notes:
         click.echo(f"note: {note}")
     if not found.missing:
         click.echo(f"{benchmark.title}: complete, {found.questions} questions")
     sys.exit(1 if found.missing else 0)
+
+
+def _unpack(folder: Path) -> None:
+    """All archives of a folder, with a bar for each."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from vl3.eval.archives import archives, unpack
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        for archive in archives(folder):
+            line = bar.add_task(archive.path.name, total=archive.size)
+            written = unpack(archive, lambda done, line=line: bar.update(line, completed=done))  # type: ignore[misc]
+            bar.update(line, completed=archive.size)
+            bar.console.print(f"{archive.described}: {written} files unpacked", highlight=False)
 
 
 @command.command("jsonl")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from vl3.errors import UserError
+from vl3.eval.archives import PATTERNS, archives
 from vl3.eval.task import Task, media_files
 from vl3.generate import Options
 
@@ -64,6 +65,8 @@ class Check:
     missing: Sequence[str]
     """One sentence for each thing that is not there, and where it is published."""
     notes: Sequence[str] = ()
+    packed: str = ""
+    """What the folder holds packed, if something is missing."""
 
 
 SHOWN = 5
@@ -78,7 +81,7 @@ def check(benchmark: Benchmark, folder: Path) -> Check:
         if not need.found(folder)
     ]
     if missing:
-        return Check(0, missing)
+        return Check(0, [*missing, *_gaps(folder)], packed=_packed(benchmark, folder))
     task = benchmark.load(folder, benchmark.options)
     media = {name for item in task.items for name in media_files(item.messages)}
     gone = sorted(path for path in media if not Path(path).exists())
@@ -87,7 +90,22 @@ def check(benchmark: Benchmark, folder: Path) -> Check:
         more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
         sources = [need.source for need in benchmark.needs if need.what in ("videos", "pictures")] or [benchmark.source]
         missing.append(f"{len(gone)} of {len(media)} {benchmark.medium}s: {names}{more}; published at {sources[0]}")
-    return Check(len(task.items), missing, task.notes)
+        missing += _gaps(folder)
+    return Check(len(task.items), missing, task.notes, _packed(benchmark, folder) if missing else "")
+
+
+def _gaps(folder: Path) -> list[str]:
+    """Parts of archives that must exist."""
+    return [f"{gap} (a part of {found.path.name})" for found in archives(folder) for gap in found.gaps]
+
+
+def _packed(benchmark: Benchmark, folder: Path) -> str:
+    """The archives that are there."""
+    found = archives(folder)
+    names = ", ".join(archive.described for archive in found[:SHOWN])
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    cure = f"; `vl3 eval prepare {benchmark.name} {folder} --unpack` unpacks what is not yet"
+    return names + more + cure if found else ""
 
 
 def load(benchmark: Benchmark, folder: Path, options: Options) -> Task:
@@ -116,6 +134,8 @@ def fetch(benchmark: Benchmark, folder: Path) -> None:
         )
     patterns = [pattern for need in benchmark.needs for pattern in need.pattern.split(" or ")]
     try:
-        snapshot_download(benchmark.dataset, repo_type="dataset", local_dir=folder, allow_patterns=[*patterns, "*.zip"])
+        snapshot_download(
+            benchmark.dataset, repo_type="dataset", local_dir=folder, allow_patterns=[*patterns, *PATTERNS]
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(f"{benchmark.dataset}: download failed: {str(error).splitlines()[0]}") from error
