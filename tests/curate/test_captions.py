@@ -16,10 +16,12 @@ from PIL import Image
 
 from tests.servers import serving
 from vl3.config import decode
+from vl3.curate.asking import Asker, ask, usage
 from vl3.curate.caption_checks import CaptionChecks, complaint, repetition
-from vl3.curate.captioner import Request, Said, captioner, endpoint_captioner, local_captioner
 from vl3.curate.journal import Journal, fingerprint, read_journal
-from vl3.curate.recaption import PROMPTS, Captioned, RecaptionConfig, Target, recaption, usage
+from vl3.curate.step import Found, Rows
+from vl3.curate.steps.recaption import PROMPTS, RecaptionConfig, recaption
+from vl3.curate.writer import Request, Said, Write, WriterConfig, endpoint_writer, local_writer
 from vl3.errors import UserError
 from vl3.generate import Assistant, Service
 from vl3.media import Decoder
@@ -28,18 +30,44 @@ from vl3.remote import ChatClient, ServerConfig
 GOOD = "A red square lies on a white table."
 
 
+COLOURS = ("red", "green", "blue")
+NO_CHECKS = CaptionChecks(min_words=0, language="", whole=False)
+
+
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Target]:
-    targets = []
-    for number, colour in enumerate(("red", "green", "blue")):
-        path = tmp_path / f"{colour}.png"
-        Image.new("RGB", (40, 30), colour).save(path)
-        targets.append(Target(str(number), str(path), text=f"a {colour} thing"))
-    return targets
+def pictures(tmp_path: Path) -> Rows:
+    """Three rows."""
+    for colour in COLOURS:
+        Image.new("RGB", (40, 30), colour).save(tmp_path / f"{colour}.png")
+    return rows(*(tmp_path / f"{colour}.png" for colour in COLOURS))
+
+
+def rows(*files: Path) -> Rows:
+    nothing = [None] * len(files)
+    texts = [f"a {file.stem} thing" for file in files]
+    return {
+        "id": [file.stem for file in files],
+        "path": list(map(str, files)),
+        "offset": nothing,
+        "size": nothing,
+        "text": texts,
+    }
+
+
+def first(found: Rows) -> Rows:
+    return {name: values[:1] for name, values in found.items()}
+
+
+def captions(config: RecaptionConfig, write: Write, journal: Journal, of: Rows) -> Found:
+    return recaption(config, lambda asks, judge: ask(asks, config.writer, write, journal, judge), of)
+
+
+def priced(**changes: Any) -> RecaptionConfig:
+    return RecaptionConfig(writer=WriterConfig(**changes))
 
 
 class Scripted:
-    """A captioner that says what a table says, by the name of the file and how often it was asked about."""
+    """A writer that says what a table says, by the name of the file and how often it was asked about."""
 
     def __init__(self, said: dict[str, list[str | UserError]]) -> None:
         self.said = {name: list(texts) for name, texts in said.items()}
@@ -145,7 +173,7 @@ def test_fingerprints_tell_facts_apart() -> None:
 # ------------------------------------------------------------------------------------------------------ re-captioning
 
 
-def test_what_is_wrong_is_asked_again_and_failures_are_not(pictures: list[Target], tmp_path: Path) -> None:
+def test_what_is_wrong_is_asked_again_and_failures_are_not(pictures: Rows, tmp_path: Path) -> None:
     write = Scripted(
         {
             "red": [GOOD],
@@ -154,74 +182,77 @@ def test_what_is_wrong_is_asked_again_and_failures_are_not(pictures: list[Target
         }
     )
     with Journal(tmp_path / "journal") as journal:
-        found = recaption(pictures, RecaptionConfig(), write, journal)
-        assert found == [
-            Captioned(GOOD, None),
-            Captioned("A green field under a sky.", None),
-            Captioned("", "failed: broken"),
-        ]
-        assert usage(journal, RecaptionConfig(prompt_price=2.0, completion_price=10.0)).cost == pytest.approx(
-            (3 * 100 * 2 + 3 * 10 * 10) / 1e6
-        )
+        found = captions(RecaptionConfig(), write, journal, pictures)
+        assert found.columns == {"caption_short": [GOOD, "A green field under a sky.", None]}
+        assert found.reasons == [None, None, "caption failed: broken"]
+        cost = usage(journal, WriterConfig(prompt_price=2.0, completion_price=10.0)).cost
+        assert cost == pytest.approx((3 * 100 * 2 + 3 * 10 * 10) / 1e6)
     assert [request.options.get("temperature") for request in write.asked] == [None, None, None, 0.7]
     again = Scripted({"blue": [GOOD]})
     with Journal(tmp_path / "journal") as journal:
-        assert recaption(pictures, RecaptionConfig(), again, journal)[2] == Captioned(GOOD, None)
+        assert captions(RecaptionConfig(), again, journal, pictures).columns["caption_short"][2] == GOOD
     assert len(again.asked) == 1, "only what failed is asked again"
 
 
-def test_a_caption_that_never_gets_better_is_named(pictures: list[Target], tmp_path: Path) -> None:
+def test_a_caption_that_never_gets_better_is_named(pictures: Rows, tmp_path: Path) -> None:
     write = Scripted({"red": ["dog dog", "", "ok \ud83d"]})
     with Journal(tmp_path / "journal") as journal:
-        [found] = recaption(pictures[:1], RecaptionConfig(attempts=3), write, journal)
-    assert found == Captioned("ok ?", "too short") and len(write.asked) == 3
+        found = captions(priced(attempts=3), write, journal, first(pictures))
+    assert found == Found({"caption_short": ["ok ?"]}, ["caption too short"]) and len(write.asked) == 3
 
 
-def test_another_wording_is_another_question(pictures: list[Target], tmp_path: Path) -> None:
+def test_another_wording_is_another_question(pictures: Rows, tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         for config in (
             RecaptionConfig(),
             RecaptionConfig(prompt="What is this? They say: {text}"),
-            RecaptionConfig(model="other"),
+            priced(model="other"),
             RecaptionConfig(max_visual_tokens=64),
             RecaptionConfig(length="detailed", checks=CaptionChecks()),
         ):
             write = Scripted({"red": [GOOD]})
             for _ in range(2):
-                recaption(pictures[:1], config, write, journal)
+                captions(config, write, journal, first(pictures))
             assert len(write.asked) == 1
             if config.prompt:
                 assert write.asked[0].messages[0]["content"][1]["text"] == "What is this? They say: a red thing"
 
 
+def test_checks_can_be_changed_without_asking_again(pictures: Rows, tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        captions(RecaptionConfig(), Scripted({"red": [GOOD]}), journal, first(pictures))
+        strict = RecaptionConfig(checks=CaptionChecks(max_words=4), writer=WriterConfig(attempts=1))
+        assert captions(strict, Scripted({}), journal, first(pictures)).reasons == ["caption too long"]
+
+
 def test_a_clip_is_asked_about_between_its_times(tmp_path: Path) -> None:
     write = Scripted({"clip": [GOOD]})
-    target = Target("1", str(tmp_path / "clip.mp4"), "video", 2.0, 4.5)
+    clip = rows(tmp_path / "clip.mp4") | {"start_s": [2.0], "end_s": [4.5]}
     with Journal(tmp_path) as journal:
-        recaption([target], RecaptionConfig(fps=2, max_frames=8), write, journal)
+        captions(RecaptionConfig(of="video", fps=2, max_frames=8), write, journal, clip)
     part, text = write.asked[0].messages[0]["content"]
     assert (part["start_s"], part["end_s"], part["fps"], part["max_frames"]) == (2.0, 4.5, 2, 8)
     assert text["text"] == PROMPTS["video", "short"]
 
 
-def test_the_money_is_spent_once(pictures: list[Target], tmp_path: Path) -> None:
-    said = {name: [GOOD] for name in ("red", "green", "blue")}
-    config = RecaptionConfig(prompt_price=1e4, max_cost=1.5)  # a reply costs 1
+def test_the_money_is_spent_once(pictures: Rows, tmp_path: Path) -> None:
+    said = {name: [GOOD] for name in COLOURS}
     write = Scripted(said)
+    poor, rich = priced(prompt_price=1e4, max_cost=1.5), priced(prompt_price=1e4, max_cost=3)  # a reply costs 1
     with Journal(tmp_path / "journal") as journal, pytest.raises(UserError, match=r"have cost 2 and max_cost is 1\.5"):
-        recaption(pictures, config, write, journal)
+        captions(poor, write, journal, pictures)
     assert len(write.asked) == 2
     with Journal(tmp_path / "journal") as journal:
         with pytest.raises(UserError, match="max_cost"):
-            recaption(pictures, config, Scripted(said), journal)
-        done = recaption(pictures, RecaptionConfig(prompt_price=1e4, max_cost=3), Scripted(said), journal)
-        assert done == recaption(pictures, config, Scripted({}), journal), "what is there costs nothing"
+            captions(poor, Scripted(said), journal, pictures)
+        done = captions(rich, Scripted(said), journal, pictures)
+        assert done == captions(poor, Scripted({}), journal, pictures), "what is there costs nothing"
 
 
-# --------------------------------------------------------------------------------------------------------- who is asked
+# ------------------------------------------------------------------------------------------------------- who is asked
 
 
-def test_an_endpoint_is_asked_side_by_side(pictures: list[Target], tmp_path: Path) -> None:
+def test_an_endpoint_is_asked_side_by_side(pictures: Rows, tmp_path: Path) -> None:
     seen: list[str] = []
 
     def answer(body: dict[str, Any]) -> Any:
@@ -231,55 +262,63 @@ def test_an_endpoint_is_asked_side_by_side(pictures: list[Target], tmp_path: Pat
             return 429, "later", {"retry-after": "0.01"}
         return (400, "not this one", {}) if "blue" in text else GOOD
 
-    config = RecaptionConfig(prompt="Describe {text}.", max_new_tokens=50, attempts=1)
+    config = RecaptionConfig(prompt="Describe {text}.", max_new_tokens=50)
     with (
         serving(answer) as server,
         ChatClient(ServerConfig(url=server.url)) as client,
         Decoder() as decoder,
-        Journal(tmp_path) as journal,
+        Journal(tmp_path / "journal") as journal,
     ):
-        found = recaption(pictures, config, endpoint_captioner(client, decoder, 3), journal)
+        found = captions(config, endpoint_writer(client, decoder, 3), journal, pictures)
         assert server.bodies[0]["max_tokens"] == 50 and server.bodies[0]["temperature"] == 0
-        assert usage(journal, config).prompt_tokens == 14
-    assert [one.trouble for one in found[:2]] == [None, None]
-    assert found[2].trouble is not None and "400: not this one" in found[2].trouble
+        assert usage(journal, config.writer).prompt_tokens == 14
+    assert found.reasons[:2] == [None, None] and "400: not this one" in str(found.reasons[2])
 
 
-def test_a_server_that_refuses_everybody_stops_the_work(pictures: list[Target], tmp_path: Path) -> None:
-    with serving(lambda _: (401, "who are you?", {})) as server, Journal(tmp_path) as journal:
-        with captioner("fake", server.url, 2) as write, pytest.raises(UserError, match="401: who are you"):
-            recaption(pictures, RecaptionConfig(), write, journal)
-        assert len(journal) == 0
+def test_a_server_that_refuses_everybody_stops_the_work(
+    pictures: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VL3_CAPTION_KEY", "wrong")
+    with serving(lambda _: (401, "who are you?", {})) as server:
+        config = priced(endpoint=server.url, model="fake")
+        with pytest.raises(UserError, match="401: who are you"):
+            recaption(config, Asker(config.writer, tmp_path / "journal"), pictures)
+        assert set(server.keys) == {"Bearer wrong"}
+    assert not list(read_journal(tmp_path / "journal"))
 
 
-def test_a_model_here_answers_as_it_does_alone(assistant: Assistant, pictures: list[Target], tmp_path: Path) -> None:
-    config = RecaptionConfig(max_new_tokens=6, attempts=1, checks=CaptionChecks(min_words=0, language="", whole=False))
-    broken = Target("x", str(tmp_path / "none.png"))
+def test_a_model_here_answers_as_it_does_alone(assistant: Assistant, pictures: Rows, tmp_path: Path) -> None:
+    config = RecaptionConfig(max_new_tokens=6, checks=NO_CHECKS, writer=WriterConfig(attempts=1))
+    files = [Path(path) for path in pictures["path"]]
     with Service(assistant) as service, Journal(tmp_path / "journal") as journal:
-        found = recaption([*pictures, broken], config, local_captioner(service), journal)
-        assert usage(journal, config).completion_tokens > 0
-    for target, one in zip(pictures, found, strict=False):
-        alone = assistant.ask(target.source, PROMPTS["image", "short"], max_new_tokens=6)
-        assert one.text == " ".join(alone.text.split())
-    assert found[3].trouble is not None and "none.png" in found[3].trouble
+        found = captions(config, local_writer(service), journal, rows(*files, tmp_path / "none.png"))
+        assert usage(journal, config.writer).completion_tokens > 0
+    for file, text in zip(files, found.columns["caption_short"], strict=False):
+        alone = assistant.ask(file, PROMPTS["image", "short"], max_new_tokens=6)
+        assert text == " ".join(alone.text.split())
+    assert "none.png" in str(found.reasons[3])
 
 
 RUN = """
 import sys
 from pathlib import Path
-from vl3.curate.captioner import captioner
-from vl3.curate.journal import Journal
-from vl3.curate.recaption import RecaptionConfig, Target, recaption
+from vl3.curate.asking import Asker
+from vl3.curate.steps.recaption import RecaptionConfig, recaption
+from vl3.curate.writer import WriterConfig
 folder, url = Path(sys.argv[1]), sys.argv[2]
-targets = [Target(str(n), str(folder / "red.png"), text=f"thing {n}") for n in range(30)]
-config = RecaptionConfig(prompt="{text}", num_parallel=2, endpoint=url, model="fake")
-with captioner("fake", url, 2) as write, Journal(folder / "journal") as journal:
-    for one in recaption(targets, config, write, journal):
-        print(one.text, one.trouble)
+numbers = range(30)
+rows = {"id": list(map(str, numbers)), "path": [str(folder / "red.png") for _ in numbers], "offset": [None] * 30,
+        "size": [None] * 30, "text": [f"thing {n}" for n in numbers]}
+config = RecaptionConfig(prompt="{text}", writer=WriterConfig(num_parallel=2, endpoint=url, model="fake"))
+found = recaption(config, Asker(config.writer, folder / "journal"), rows)
+assert not any(found.reasons)
+print(*found.columns["caption_short"], sep="\\n")
 """
 
 
-def test_a_kill_loses_nothing_that_was_written(pictures: list[Target], tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("pictures")
+def test_a_kill_loses_nothing_that_was_written(tmp_path: Path) -> None:
     asked: list[str] = []
 
     def answer(body: dict[str, Any]) -> str:
@@ -288,7 +327,6 @@ def test_a_kill_loses_nothing_that_was_written(pictures: list[Target], tmp_path:
         asked.append(text)
         return f"A picture of {text}."
 
-    del pictures
     with serving(answer) as server:
         arguments = [sys.executable, "-c", RUN, str(tmp_path), server.url]
         child = subprocess.Popen(arguments, stdout=subprocess.PIPE)
@@ -300,5 +338,5 @@ def test_a_kill_loses_nothing_that_was_written(pictures: list[Target], tmp_path:
         assert 9 <= kept < 30
         before = len(asked)
         done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [f"A picture of thing {n}. None" for n in range(30)]
+    assert done.stdout.splitlines() == [f"A picture of thing {n}." for n in range(30)]
     assert len(asked) - before == 30 - kept

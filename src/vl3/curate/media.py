@@ -31,3 +31,8 @@ def picture(rows: Rows, number: int, limits: FetchLimits = DEFAULT_LIMITS) -> Im
 def decoded(data: bytes, limits: FetchLimits = DEFAULT_LIMITS) -> Image.Image:
     """An image from its file's bytes (of an animation the first frame), RGB as displayed."""
     return next(pictures(probe(data, SamplingConfig(), limits, "image")))
+
+
+def source_of(rows: Rows, number: int) -> str | bytes:
+    """What the decoder takes for a row's media: its path, or the bytes of a member of an archive."""
+    return rows["path"][number] if rows["offset"][number] is None else content(rows, number)

@@ -7,7 +7,10 @@ from typing import Any
 from vl3.curate.step import Step
 from vl3.curate.steps.decode import DecodeConfig, decode_step
 from vl3.curate.steps.exact import ExactConfig, exact_step
+from vl3.curate.steps.motion import MotionConfig, motion_step
+from vl3.curate.steps.recaption import RecaptionConfig, recaption_step
 from vl3.curate.steps.shape import ShapeConfig, shape_step
+from vl3.curate.steps.shots import ShotsConfig, shots_step
 
 
 @dataclass(frozen=True)
@@ -24,4 +27,7 @@ STEPS: dict[str, Kind] = {
     "decode": Kind(DecodeConfig, decode_step),
     "shape": Kind(ShapeConfig, shape_step),
     "exact": Kind(ExactConfig, exact_step),
+    "shots": Kind(ShotsConfig, shots_step),
+    "motion": Kind(MotionConfig, motion_step),
+    "recaption": Kind(RecaptionConfig, recaption_step),
 }

@@ -1,4 +1,7 @@
-"""Who writes captions, many side by side: a model in this process, or one behind an OpenAI-compatible endpoint."""
+"""Who writes what pictures do not say themselves: a model in this process, or one behind an OpenAI-compatible endpoint.
+
+Many requests are answered side by side.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vl3.chat import Message
+from vl3.config import Count, configclass
 from vl3.errors import UserError
 from vl3.generate import Options, Service, ServiceConfig, Ticket, load
 from vl3.media import Decoder
@@ -16,9 +20,31 @@ KEYS = ("VL3_CAPTION_KEY", "OPENAI_API_KEY")
 """Environment variables with an endpoint's API key: a recipe holds none, as it is kept with what it made."""
 
 
+@configclass
+class WriterConfig:
+    """A model that writes, and what that may cost."""
+
+    model: str = "nano"
+    """A checkpoint (hub id or folder); with an endpoint its name there, empty for the first it lists."""
+    endpoint: str = ""
+    """URL of an OpenAI-compatible server, up to /v1; its key is read from VL3_CAPTION_KEY or OPENAI_API_KEY."""
+    num_parallel: Count = 8
+    """Requests that are answered side by side."""
+    attempts: Count = 2
+    """How often the same is asked until nothing is wrong with the answer; the first time greedily."""
+    temperature: float = 0.7
+    """Of the further attempts."""
+    prompt_price: float = 0.0
+    """What a million tokens of prompts cost, in any currency."""
+    completion_price: float = 0.0
+    """What a million tokens of answers cost."""
+    max_cost: float | None = None
+    """What a step may cost; it stops before it spends more, and keeps what was written."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """One caption to write."""
+    """Something to write."""
 
     messages: Sequence[Message]
     options: Options
@@ -34,30 +60,32 @@ class Said:
     completion_tokens: int
 
 
-Captioner = Callable[[Sequence[Request]], Iterator[tuple[int, Said | UserError]]]
-"""Requests -> (number of the request, its caption or what is wrong with it), in the order in which they end.
+Write = Callable[[Sequence[Request]], Iterator[tuple[int, Said | UserError]]]
+"""Requests -> (number of the request, its answer or what is wrong with it), in the order in which they end.
 
 What is wrong with the model or the server, rather than with one request, is raised as a UserError.
 """
 
 
 @contextmanager
-def captioner(model: str, endpoint: str, num_parallel: int) -> Iterator[Captioner]:
-    """The captioner that a recipe names: a checkpoint, or what the endpoint calls `model` (empty: its first)."""
-    if endpoint:
+def opened(config: WriterConfig) -> Iterator[Write]:
+    """The writer that a recipe names."""
+    if config.endpoint:
         key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "")
-        with ChatClient(server_config(endpoint, model, key)) as client, Decoder() as decoder:
-            yield endpoint_captioner(client, decoder, num_parallel)
+        server = server_config(config.endpoint, config.model, key)
+        with ChatClient(server) as client, Decoder() as decoder:
+            yield endpoint_writer(client, decoder, config.num_parallel)
         return
-    assistant = load(model or "nano")
+    assistant = load(config.model or "nano")
+    limits = ServiceConfig(max_running=config.num_parallel, max_waiting=2 * config.num_parallel)
     try:
-        with Service(assistant, ServiceConfig(max_running=num_parallel, max_waiting=2 * num_parallel)) as service:
-            yield local_captioner(service)
+        with Service(assistant, limits) as service:
+            yield local_writer(service)
     finally:
         assistant.close()
 
 
-def local_captioner(service: Service) -> Captioner:
+def local_writer(service: Service) -> Write:
     """A model in this process."""
 
     def write(requests: Sequence[Request]) -> Iterator[tuple[int, Said | UserError]]:
@@ -75,7 +103,7 @@ def _said(ticket: Ticket) -> Said | UserError:
     return Said(answer.text, answer.finish_reason, answer.num_prompt_tokens, answer.num_generated_tokens)
 
 
-def endpoint_captioner(client: ChatClient, decoder: Decoder, num_parallel: int) -> Captioner:
+def endpoint_writer(client: ChatClient, decoder: Decoder, num_parallel: int) -> Write:
     """A model behind a server; media are sent inside the requests, videos as frames with their times."""
 
     def write(requests: Sequence[Request]) -> Iterator[tuple[int, Said | UserError]]:
