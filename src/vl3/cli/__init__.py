@@ -13,6 +13,7 @@ from vl3.errors import UserError
 _VERBS = {
     "ask": "Ask a question about images and videos.",
     "chat": "Talk about images and videos, turn by turn.",
+    "run": "Answer many questions in one go.",
     "serve": "Answer by the OpenAI API.",
     "inspect": "Show which frames and tokens the model would see.",
     "convert": "Rewrite a checkpoint in another layout.",

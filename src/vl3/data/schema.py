@@ -81,7 +81,7 @@ def files_of(data: Mapping[str, Any], key: str) -> list[Any]:
     return files
 
 
-def writable(error: UserError) -> str:
+def writable(error: Exception) -> str:
     """What an error says, as any file or terminal takes it: annotations may hold halves of surrogate pairs."""
     return str(error).encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -13,7 +13,6 @@ from vl3.generate.options import Settings
 from vl3.generate.prepare import Prepared
 from vl3.generate.sampling import TokenScores
 from vl3.generate.text import TextStream
-from vl3.log import logger
 from vl3.model import KVCache
 
 
@@ -140,8 +139,6 @@ class Job:
 
     def fail(self, error: Exception) -> None:
         """Ends the job with an error, which `answer` raises."""
-        if not isinstance(error, UserError):
-            logger.error("a request failed", exc_info=error)
         self.error = error
 
     def take(self) -> list[Piece]:

@@ -21,7 +21,7 @@ from vl3.generate.options import Options, Settings, settings
 from vl3.generate.prepare import Prepared, prepare
 from vl3.generate.scheduler import Scheduler, SchedulerConfig
 from vl3.generate.sight import VisionStore
-from vl3.generate.ticket import Busy, Ticket
+from vl3.generate.ticket import Busy, EngineStopped, Ticket
 from vl3.log import logger
 from vl3.media import Decoder
 
@@ -161,7 +161,9 @@ class Service:
             if may_wait and not self._draining:
                 return None
             raise
-        except UserError as error:
+        except Exception as error:  # whatever it is, it is this request's alone
+            if not isinstance(error, UserError):
+                logger.error("a request failed", exc_info=error)
             ticket = Ticket(self, messages, Settings(self._checkpoint.processor, GenerationConfig()))
             ticket.end(error)
             return ticket
@@ -275,7 +277,7 @@ class Service:
                 self._running.clear()
                 self._changed.notify_all()
             for ticket in tickets:
-                ticket.end(RuntimeError(f"the engine stopped: {error!r}"))
+                ticket.end(EngineStopped(f"the engine stopped: {error!r}"))
             raise
 
     def _admit(self) -> bool:

@@ -22,6 +22,10 @@ class Cancelled(UserError):  # noqa: N818
     """The request was cancelled."""
 
 
+class EngineStopped(RuntimeError):  # noqa: N818
+    """The engine came to its end by a fault of its own; it says nothing of the request."""
+
+
 class Ticket(Iterator[Piece]):
     """A request on its way. Iterate for the answer's pieces as they come, or take `answer`; from any thread."""
 
