@@ -33,6 +33,11 @@ _MODEL: list[Option] = [
         help="auto keeps the stored type, or float32 on a CPU without bfloat16 arithmetic.",
     ),
     click.option(
+        "--quantize",
+        type=click.Choice(["int8"]),
+        help="Pack the matrices in 8 bits, on a CPU: smaller, faster, and answers change a little.",
+    ),
+    click.option(
         "--decode-timeout", type=float, default=120.0, show_default=True, help="Most seconds to read one file."
     ),
     click.option("--verbose", "-v", is_flag=True, help="Say more on standard error."),
@@ -133,6 +138,7 @@ def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
             given["model"],
             device=given["device"],
             dtype=given["dtype"],
+            quantize=given["quantize"],
             revision=given["revision"],
             time_limit_s=given["decode_timeout"],
             on_stage=lambda stage: status.stop() if stage == "answering" else _show(status, stage),

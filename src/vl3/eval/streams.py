@@ -52,7 +52,7 @@ def decisions(assistant: Assistant, inputs: Inputs) -> list[bool]:
     begins = supervised & ~torch.cat([supervised[:1], supervised[:-1]])
     places = begins.nonzero()[:, 0]
     watch, speak = (_first_id(assistant, text) for text in ("Time", "<|stream_end|>"))
-    device = model.language.embed_tokens.weight.device
+    device = model.device
     x_TD: Tensor = model.language.embed_tokens(inputs.input_ids.to(device))
     features = model.see([visual.to(device) for visual in inputs.visuals])
     x_TD = splice(x_TD, inputs.visual_mask.to(device), features)

@@ -21,7 +21,7 @@ from vl3.generate.service import Service, ServiceConfig
 from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache
 from vl3.processing import Processor
-from vl3.weights import Checkpoint, load_checkpoint
+from vl3.weights import Checkpoint, Quantize, load_checkpoint
 from vl3.weights.files import fingerprint
 
 
@@ -30,6 +30,7 @@ def load(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    quantize: Quantize | None = None,
     revision: str | None = None,
     limits: FetchLimits | None = None,
     time_limit_s: float = 120.0,
@@ -38,13 +39,15 @@ def load(
     """Loads a checkpoint (hub id or folder, any layout; `nano` comes with this package) for inference.
 
     device: "auto" takes CUDA where there is one. dtype: "auto" keeps the stored type, or float32 on a CPU that has no
-    bfloat16 arithmetic; else "float32", "bfloat16" or "float16". limits: what may be fetched; time_limit_s: the most
-    seconds for opening or decoding one medium. on_stage is told what is being done, for progress displays.
+    bfloat16 arithmetic; else "float32", "bfloat16" or "float16". quantize: "int8" packs the matrices in 8 bits, on a
+    CPU: smaller, faster, and answers change a little (docs/quantisation.md). limits: what may be fetched; time_limit_s:
+    the most seconds for opening or decoding one medium. on_stage is told what is being done, for progress displays.
     """
     chosen = pick_device(device)
     if on_stage is not None:
         on_stage("loading the model")
-    checkpoint = load_checkpoint(str(model), dtype=pick_dtype(dtype, chosen), device=chosen, revision=revision)
+    numbers = pick_dtype(dtype, chosen)
+    checkpoint = load_checkpoint(str(model), dtype=numbers, device=chosen, revision=revision, quantize=quantize)
     return Assistant(checkpoint, Decoder(time_limit_s, limits or FetchLimits()), on_stage)
 
 
@@ -61,11 +64,11 @@ class Assistant:
     @property
     def facts(self) -> dict[str, str]:
         """What of the model decides its answers: two runs whose facts differ are not one."""
-        weight = self.checkpoint.model.language.embed_tokens.weight
-        return {
+        facts = {
             "model_files": fingerprint(self.checkpoint.path),
-            "dtype": str(weight.dtype).removeprefix("torch."),
+            "dtype": str(self.checkpoint.model.dtype).removeprefix("torch."),
         }
+        return facts if self.checkpoint.quantize is None else {**facts, "quantize": self.checkpoint.quantize}
 
     def ask(self, *media_then_question: Any, system: str | None = None, **options: Unpack[Options]) -> Answer:
         """`ask("a.jpg", "b.mp4", "What do they share?")`: any number of images and videos, then the question."""

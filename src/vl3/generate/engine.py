@@ -160,9 +160,9 @@ class Engine:
         embed = self.model.language.embed_tokens
         inputs, start = sequence.inputs, sequence.cache.length
         if not sequence.prompt_left:
-            return embed(torch.tensor(sequence.generated[-1:], device=embed.weight.device))
+            return embed(torch.tensor(sequence.generated[-1:], device=self.model.device))
         ids, mask = (
-            x[start : start + num_tokens].to(embed.weight.device) for x in (inputs.input_ids, inputs.visual_mask)
+            x[start : start + num_tokens].to(self.model.device) for x in (inputs.input_ids, inputs.visual_mask)
         )
         features = [sight.get(a, b) for sight, a, b in _parts(sequence.sights, *sequence.visual_range(num_tokens))]
         return splice(embed(ids), mask, torch.cat(features)) if features else embed(ids)

@@ -63,7 +63,7 @@ class VisualTokens:
     def _encode(self, model: VideoLLaMA3, visual: Visual, frames: list[int]) -> None:
         """Frames, and all that are like them."""
         t, h, w = visual.grid
-        device = model.language.embed_tokens.weight.device
+        device = model.device
         patches = visual.patches.view(t, h * w, -1)[frames].flatten(0, 1).to(device)
         pixels_NP = normalise(patches, visual.mean, visual.std)
         x_ND = merge_windows(model.vision(pixels_NP, [(len(frames), (h, w, visual.merge))]), visual.merge)

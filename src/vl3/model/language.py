@@ -28,7 +28,9 @@ class LanguageModel(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.lm_head = None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head: nn.Module | None = None
+        if not config.tie_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def forward(
         self,
@@ -106,6 +108,13 @@ class CausalAttention(nn.Module):
         self.k_proj = nn.Linear(config.hidden_size, keys, bias=config.qkv_bias)
         self.v_proj = nn.Linear(config.hidden_size, keys, bias=config.qkv_bias)
         self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
+        self.qkv_proj: nn.Module | None = None
+        self._widths = [queries, keys, keys]
+
+    def fuse(self, qkv_proj: nn.Module) -> None:
+        """Puts one layer in place of the three: [T, D] -> queries, keys and values side by side."""
+        del self.q_proj, self.k_proj, self.v_proj
+        self.qkv_proj = qkv_proj
 
     def forward(
         self,
@@ -116,14 +125,18 @@ class CausalAttention(nn.Module):
         layer: int,
         masks: list[Tensor | None],
     ) -> Tensor:
-        q_THE = rotate(self.q_proj(x_TD).unflatten(-1, (-1, self.head_dim)), rope)
-        k_TJE = rotate(self.k_proj(x_TD).unflatten(-1, (-1, self.head_dim)), rope)
-        v_TJE = self.v_proj(x_TD).unflatten(-1, (-1, self.head_dim))
+        q_THE, k_TJE, v_TJE = (x.unflatten(-1, (-1, self.head_dim)) for x in self._project(x_TD))
+        q_THE, k_TJE = rotate(q_THE, rope), rotate(k_TJE, rope)
         if caches is None:
             out_THE = causal_attention(q_THE, k_TJE, v_TJE, lengths, masks)
         else:
             out_THE = cached_attention(q_THE, k_TJE, v_TJE, lengths, caches, layer)
         return self.o_proj(out_THE.flatten(1))
+
+    def _project(self, x_TD: Tensor) -> tuple[Tensor, ...]:
+        if self.qkv_proj is not None:
+            return self.qkv_proj(x_TD).split(self._widths, dim=-1)
+        return self.q_proj(x_TD), self.k_proj(x_TD), self.v_proj(x_TD)
 
 
 class GatedMLP(nn.Module):
@@ -134,6 +147,16 @@ class GatedMLP(nn.Module):
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.gate_up_proj: nn.Module | None = None
+
+    def fuse(self, gate_up_proj: nn.Module) -> None:
+        """Puts one layer in place of the first two: [T, D] -> gates and values side by side."""
+        del self.gate_proj, self.up_proj
+        self.gate_up_proj = gate_up_proj
 
     def forward(self, x_TD: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD))
+        if self.gate_up_proj is not None:
+            gate, up = self.gate_up_proj(x_TD).chunk(2, dim=-1)
+        else:
+            gate, up = self.gate_proj(x_TD), self.up_proj(x_TD)
+        return self.down_proj(F.silu(gate) * up)

@@ -63,8 +63,17 @@ class VideoLLaMA3(nn.Module):
 
     def new_cache(self, capacity: int = 256) -> KVCache:
         """An empty key/value cache for one sequence, on the model's device and in its dtype."""
-        weight = self.language.embed_tokens.weight
-        return KVCache(self.config.language, weight.device, weight.dtype, capacity)
+        return KVCache(self.config.language, self.device, self.dtype, capacity)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.language.norm.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of its activations."""
+        return self.language.norm.weight.dtype
 
 
 def splice(x_TD: Tensor, visual_mask: Tensor | None, features_nD: Tensor) -> Tensor:

@@ -99,13 +99,22 @@ class VisionAttention(nn.Module):
         self.k_proj = nn.Linear(width, width)
         self.v_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
+        self.qkv_proj: nn.Module | None = None
+
+    def fuse(self, qkv_proj: nn.Module) -> None:
+        """Puts one layer in place of the three: [N, D] -> queries, keys and values side by side."""
+        del self.q_proj, self.k_proj, self.v_proj
+        self.qkv_proj = qkv_proj
 
     def forward(self, x_ND: Tensor, groups: list[tuple[int, int]], rope: Rope) -> Tensor:
-        q_NHE, k_NHE, v_NHE = (
-            project(x_ND).unflatten(-1, (self.num_heads, -1)) for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        q_NHE, k_NHE, v_NHE = (x.unflatten(-1, (self.num_heads, -1)) for x in self._project(x_ND))
         out_NHE = frame_attention(rotate(q_NHE, rope), rotate(k_NHE, rope), v_NHE, groups)
         return self.out_proj(out_NHE.flatten(1))
+
+    def _project(self, x_ND: Tensor) -> tuple[Tensor, ...]:
+        if self.qkv_proj is not None:
+            return self.qkv_proj(x_ND).chunk(3, dim=-1)
+        return self.q_proj(x_ND), self.k_proj(x_ND), self.v_proj(x_ND)
 
 
 class VisionMLP(nn.Module):

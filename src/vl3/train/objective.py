@@ -83,7 +83,7 @@ class Objective(nn.Module):
         hidden_TD = language(x_TD, pack.lengths, branches=pack.branches)
         targets = next_token_targets(pack.labels, pack.lengths)
         supervised = targets != IGNORE
-        head_VD = language.embed_tokens.weight if language.lm_head is None else language.lm_head.weight
+        head_VD = language.get_parameter("embed_tokens.weight" if language.lm_head is None else "lm_head.weight")
         result: Any = cross_entropy(hidden_TD[supervised], head_VD, targets[supervised])
         return result
 

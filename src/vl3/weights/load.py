@@ -14,6 +14,7 @@ from vl3.model import VideoLLaMA3
 from vl3.weights.adapter import ADAPTER_CONFIG, is_adapter, load_adapter, merged
 from vl3.weights.files import Tensors, locate
 from vl3.weights.names import Layout, name_table, variant_of
+from vl3.weights.packing import Quantize, check_quantize, fill_packed
 from vl3.weights.read_config import eos_token_ids, layout_of, model_config, processor_config, read_config_file
 from vl3.weights.storage import TYPES, open_language, open_stored, read_storage, tokenizer_of
 
@@ -33,18 +34,28 @@ class Checkpoint:
     """The folder it was read from."""
     eos_token_ids: tuple[int, ...]
     """Tokens that end an answer."""
+    quantize: Quantize | None = None
+    """How its matrices are packed; None for a plain model, the only one that can be trained or saved."""
 
 
 def load_checkpoint(
-    id_or_path: str | Path, *, dtype: torch.dtype | None = None, device: str = "cpu", revision: str | None = None
+    id_or_path: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+    revision: str | None = None,
+    quantize: Quantize | None = None,
 ) -> Checkpoint:
     """Loads a folder or hub id in any layout. dtype None keeps the stored type. An adapter is added to its base.
 
+    quantize packs the matrices of decoder and encoder (`packing.py`), each as it is read.
+
     Every tensor of the model must be there, in the right shape, and none besides: UserError lists what is not so.
     """
+    check_quantize(quantize, device)
     folder = locate(id_or_path, revision)
     if (folder / ADAPTER_CONFIG).is_file():
-        return _with_adapter(folder, dtype, device)
+        return _with_adapter(folder, dtype, device, quantize)
     data = read_config_file(folder)
     layout, config = layout_of(data, folder), model_config(data, folder)
     storage = read_storage(data, folder)
@@ -62,8 +73,11 @@ def load_checkpoint(
     if dtype is None and storage.dtype is not None:
         dtype = TYPES[storage.dtype]
     with open_stored(folder, storage, language, model.state_dict(), device) as tensors:
-        variant = variant_of(layout, tensors)
-        fill(model, read_tensors(model, tensors, variant, dtype, str(folder)))
+        published = fitting_names(model, tensors, variant_of(layout, tensors), str(folder))
+        if quantize is None:
+            fill(model, {ours: tensors.get(name, dtype) for ours, name in published.items()})
+        else:
+            fill_packed(model, lambda ours: tensors.get(published[ours], dtype))
     return Checkpoint(
         model=model.eval(),
         config=config,
@@ -72,6 +86,7 @@ def load_checkpoint(
         layout=layout,
         path=folder,
         eos_token_ids=eos_token_ids(data, folder, tokenizer),
+        quantize=quantize,
     )
 
 
@@ -97,21 +112,34 @@ def load_settings(id_or_path: str | Path) -> ProcessorConfig:
     return processor_config(read_config_file(folder), folder)
 
 
-def _with_adapter(folder: Path, dtype: torch.dtype | None, device: str) -> Checkpoint:
+def _with_adapter(folder: Path, dtype: torch.dtype | None, device: str, quantize: Quantize | None) -> Checkpoint:
     adapter = load_adapter(folder)
     base = load_checkpoint(adapter.base, dtype=dtype, device=device)
     weights = base.model.state_dict()
     unknown = [name for name in adapter.trained if not is_adapter(name) and name not in weights]
     if unknown:
         raise UserError(f"{folder}: does not fit its base {adapter.base}, which has no {_some(unknown)}")
-    base.model.load_state_dict(merged(weights, adapter.trained, adapter.scales), strict=True, assign=True)
-    return replace(base, processor=adapter.processor, path=folder)
+    weights = merged(weights, adapter.trained, adapter.scales)
+    if quantize is None:
+        fill(base.model, weights)
+    else:
+        base.model.to("meta")
+        fill_packed(base.model, weights.pop)
+    return replace(base, processor=adapter.processor, path=folder, quantize=quantize)
 
 
 def read_tensors(
     module: torch.nn.Module, tensors: Tensors, layout: str, dtype: torch.dtype | None, where: str, prefix: str = ""
 ) -> dict[str, Tensor]:
-    """{our name: tensor} for all of a module, checked against the file's headers before anything is read.
+    """{our name: tensor} for all of a module; the arguments are those of `fitting_names`."""
+    published = fitting_names(module, tensors, layout, where, prefix)
+    return {ours: tensors.get(name, dtype) for ours, name in published.items()}
+
+
+def fitting_names(
+    module: torch.nn.Module, tensors: Tensors, layout: str, where: str, prefix: str = ""
+) -> dict[str, str]:
+    """{our name: name in the file} for all of a module, checked against the file's headers; UserError names faults.
 
     prefix: what stands before the module's own names in the table (for a part of the model).
     """
@@ -123,7 +151,7 @@ def read_tensors(
         _check_tied(tensors, tied[0], table, where)
         extra.remove(tied[0])
     check_tensors({published: shapes[ours] for published, ours in table.items()}, tensors, extra, where)
-    return {ours.removeprefix(prefix): tensors.get(published, dtype) for published, ours in table.items()}
+    return {ours.removeprefix(prefix): published for published, ours in table.items()}
 
 
 def check_tensors(

@@ -33,6 +33,8 @@ def save_checkpoint(
     The folder appears once it is complete. UserError when it exists and is not empty, unless `overwrite`.
     """
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    if checkpoint.quantize is not None:
+        raise UserError("a model that was loaded with --quantize cannot be saved: load it without")
     if layout != "vl3" and config.vision.stem is not None:
         raise UserError(
             f"a model with a convolutional stem, such as nano, cannot be written in the {layout} layout, which has no "

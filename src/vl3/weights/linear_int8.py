@@ -1,0 +1,78 @@
+"""Linear layers and embeddings in 8 bits, for x86 processors.
+
+A weight keeps one scale for each of its rows (`quantised.py`), and each token gets one as it comes in. Their product is
+summed in whole numbers, which is exact, so a token's result never depends on what else is in the batch.
+
+Shapes: T tokens, I inputs, O outputs, V vocabulary, D width.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vl3.weights.quantised import quantised
+
+STEPS = 127 if torch.cpu._is_vnni_supported() else 63
+"""Steps of an input on each side of 0. Without VNNI pairs of products are summed in 16 bits, which 127 overflows."""
+ZERO = STEPS + 1
+"""Inputs are stored as unsigned bytes, for which the fast kernels are; this byte stands for 0."""
+_ROWS = 8192  # of a matrix that are converted at once, to bound memory
+_SMALLEST = 1e-30  # a token's scale, so that a token of zeros is not divided by 0
+
+
+class Int8Linear(nn.Module):
+    """One or more linear layers with the same input, side by side as one: x -> [y1, y2, ...]."""
+
+    def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor] = ()) -> None:
+        """weights: each [O, I], of any floating type. biases: none, or one for each."""
+        super().__init__()
+        parts = [quantised_rows(weight) for weight in weights]
+        self._install(torch.cat([steps for steps, _ in parts]), torch.cat([scale for _, scale in parts]))
+        self.bias = torch.cat(list(biases)).float() if biases else None
+
+    def _install(self, steps_OI: Tensor, scale_O: Tensor) -> None:
+        self.scale = scale_O
+        self._zeros = torch.zeros(len(scale_O), dtype=torch.int64)
+        self._packed = torch.ops.onednn.qlinear_prepack(steps_OI, None)
+
+    @classmethod
+    def tied(cls, table: "Int8Embedding") -> "Int8Linear":
+        """The output head that is an embedding matrix."""
+        head = cls.__new__(cls)
+        nn.Module.__init__(head)
+        head._install(table.steps, table.scale)
+        head.bias = None
+        return head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[T, I] -> [T, O] in the type of x."""
+        scale_T1 = torch.linalg.vector_norm(x, float("inf"), dim=-1, keepdim=True, dtype=torch.float32)
+        scale_T1 = scale_T1.div_(STEPS).clamp_min_(_SMALLEST)
+        # converting cuts off what is after the point, and all is positive: adding a half makes it round
+        steps_TI = (x * scale_T1.reciprocal()).add_(ZERO + 0.5).to(torch.uint8)
+        y_TO = torch.ops.onednn.qlinear_pointwise(
+            steps_TI, 1.0, ZERO, self._packed, self.scale, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        y_TO = y_TO.mul_(scale_T1) if self.bias is None else torch.addcmul(self.bias, y_TO, scale_T1)
+        return y_TO.to(x.dtype)
+
+
+class Int8Embedding(nn.Module):
+    """Rows of a table in 8 bits."""
+
+    def __init__(self, table: Tensor) -> None:
+        """table: [V, D], of any floating type, which is that of the result."""
+        super().__init__()
+        self.steps, self.scale = quantised_rows(table)
+        self.dtype = table.dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """int64 [T] -> [T, D]."""
+        return (self.steps[ids] * self.scale[ids][..., None]).to(self.dtype)
+
+
+def quantised_rows(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
+    """(int8 [O, I], float32 scale [O])."""
+    parts = [quantised(rows) for rows in weight_OI.split(_ROWS)]
+    return torch.cat([steps for steps, _ in parts]), torch.cat([scale for _, scale in parts]).float()
