@@ -39,7 +39,7 @@ def serving(answer: Answer) -> Iterator[Server]:
                 self._send(status, {"error": {"message": message}}, headers)
             else:
                 choice = {"message": {"role": "assistant", "content": found}, "finish_reason": "stop"}
-                self._send(200, {"choices": [choice], "usage": {"prompt_tokens": 7}}, {})
+                self._send(200, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 9}}, {})
 
         def _send(self, status: int, data: Any, headers: dict[str, str]) -> None:
             content = json.dumps(data).encode()

@@ -185,7 +185,7 @@ def test_what_is_wrong_is_asked_again_and_failures_are_not(pictures: Rows, tmp_p
         found = captions(RecaptionConfig(), write, journal, pictures)
         assert found.columns == {"caption_short": [GOOD, "A green field under a sky.", None]}
         assert found.reasons == [None, None, "caption failed: broken"]
-        cost = usage(journal, WriterConfig(prompt_price=2.0, completion_price=10.0)).cost
+        cost = usage(journal.values(), WriterConfig(prompt_price=2.0, completion_price=10.0)).cost
         assert cost == pytest.approx((3 * 100 * 2 + 3 * 10 * 10) / 1e6)
     assert [request.options.get("temperature") for request in write.asked] == [None, None, None, 0.7]
     again = Scripted({"blue": [GOOD]})
@@ -271,7 +271,7 @@ def test_an_endpoint_is_asked_side_by_side(pictures: Rows, tmp_path: Path) -> No
     ):
         found = captions(config, endpoint_writer(client, decoder, 3), journal, pictures)
         assert server.bodies[0]["max_tokens"] == 50 and server.bodies[0]["temperature"] == 0
-        assert usage(journal, config.writer).prompt_tokens == 14
+        assert usage(journal.values(), config.writer).prompt_tokens == 14
     assert found.reasons[:2] == [None, None] and "400: not this one" in str(found.reasons[2])
 
 
@@ -292,7 +292,7 @@ def test_a_model_here_answers_as_it_does_alone(assistant: Assistant, pictures: R
     files = [Path(path) for path in pictures["path"]]
     with Service(assistant) as service, Journal(tmp_path / "journal") as journal:
         found = captions(config, local_writer(service), journal, rows(*files, tmp_path / "none.png"))
-        assert usage(journal, config.writer).completion_tokens > 0
+        assert usage(journal.values(), config.writer).completion_tokens > 0
     for file, text in zip(files, found.columns["caption_short"], strict=False):
         alone = assistant.ask(file, PROMPTS["image", "short"], max_new_tokens=6)
         assert text == " ".join(alone.text.split())

@@ -182,5 +182,6 @@ def test_a_pool_of_videos_becomes_captioned_clips(tmp_path: Path) -> None:
         None,
         "Coloured clouds drift by, first seen at Time 4.0s:",
     ]
+    assert last.notes == ["2 replies, 14 tokens read, 18 written"]
     assert last.kept == 2 and rows_after(again) == rows
     assert len(asked) == 2, "a step that is done again asks for nothing that it was told"

@@ -60,7 +60,8 @@ def command(
 def _print(outcomes: list["Outcome"], as_json: bool) -> None:
     if as_json:
         facts = [
-            {"step": o.name, "rows": o.rows, "kept": o.kept, "dropped": o.reasons, "reused": o.reused} for o in outcomes
+            {"step": o.name, "rows": o.rows, "kept": o.kept, "dropped": o.reasons, "notes": o.notes, "reused": o.reused}
+            for o in outcomes
         ]
         click.echo(json.dumps({"steps": facts, "folder": str(outcomes[-1].folder)}))
         return
@@ -73,4 +74,7 @@ def _print(outcomes: list["Outcome"], as_json: bool) -> None:
         spent = "done before" if outcome.reused else f"{outcome.seconds:.1f} s"
         table.add_row(outcome.name, str(outcome.kept), str(sum(outcome.reasons.values()) or ""), reasons, spent)
     Console().print(table)
+    for outcome in outcomes:
+        for note in outcome.notes:
+            click.echo(f"{outcome.name}: {note}")
     click.echo(f"rows are in {outcomes[-1].folder}")

@@ -4,7 +4,7 @@ Every answer is in the journal, with its tokens, before the next one is taken.
 """
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ def ask(
     UserError where the model cannot be asked at all, or when the money is spent; what has been written is kept.
     """
     results: dict[int, Judged] = {}
-    spent = usage(journal, config).cost
+    spent = usage(journal.values(), config).cost
     waiting = list(range(len(asks)))
     for attempt in range(config.attempts):
         requests = [_again(asks[number].request, attempt, config) for number in waiting]
@@ -107,11 +107,14 @@ def ask(
     return [results[number] for number in range(len(asks))]
 
 
-def usage(journal: Journal, config: WriterConfig) -> Usage:
+def usage(replies: Iterable[Mapping[str, Any]], config: WriterConfig) -> Usage:
     """What the replies of a journal took, those that were refused too."""
-    read = sum(entry["prompt_tokens"] for entry in journal.values())
-    written = sum(entry["completion_tokens"] for entry in journal.values())
-    return Usage(len(journal), read, written, _cost(read, written, config))
+    num_replies = read = written = 0
+    for reply in replies:
+        num_replies += 1
+        read += reply["prompt_tokens"]
+        written += reply["completion_tokens"]
+    return Usage(num_replies, read, written, _cost(read, written, config))
 
 
 def _again(request: Request, attempt: int, config: WriterConfig) -> Request:

@@ -29,7 +29,7 @@ from vl3.curate import sources
 from vl3.curate.config import CurateConfig, plain_recipe
 from vl3.curate.rows import apply, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, run_parts
-from vl3.curate.step import Place, PoolStep, Rows, Step
+from vl3.curate.step import Place, PoolStep, Rows, RowStep, Step
 from vl3.curate.steps import STEPS
 from vl3.errors import UserError
 from vl3.media.info import Kind
@@ -53,6 +53,8 @@ class Outcome:
     """Rows that no step has dropped so far."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Rows that it dropped, by reason."""
+    notes: list[str] = field(default_factory=list)
+    """What the step says of itself."""
     seconds: float = 0.0
     """Working time of the driver, over all runs."""
     reused: bool = False
@@ -96,7 +98,8 @@ def curate(
                     sources.write(config, Place(output, folder), lambda done: on_progress(SOURCE, done, 0))
                 else:
                     _run(config, name, outcomes[-1].folder, Place(output, folder), on_progress)
-                outcome = _summary(folder, name, time.monotonic() - began)
+                notes = _notes(config, name, Place(output, folder)) if number else []
+                outcome = _summary(folder, name, notes, time.monotonic() - began)
                 _note(folder, fingerprint, outcome)
             outcomes.append(outcome)
         return outcomes
@@ -179,7 +182,12 @@ def _run_on_pool(step: PoolStep, name: str, parts: Sequence[Path], place: Place)
         write_part(place.folder / part.name, apply(table, places, piece, name, dict(step.outputs)))
 
 
-def _summary(folder: Path, name: str, seconds: float) -> Outcome:
+def _notes(config: CurateConfig, name: str, place: Place) -> list[str]:
+    step: Step = STEPS[name.partition("-")[0]].make(config.steps[name])
+    return list(step.notes(place)) if isinstance(step, RowStep) else []
+
+
+def _summary(folder: Path, name: str, notes: list[str], seconds: float) -> Outcome:
     """Counts over all files of a step."""
     rows = kept = 0
     reasons: Counter[str] = Counter()
@@ -187,7 +195,7 @@ def _summary(folder: Path, name: str, seconds: float) -> Outcome:
         own = counts(read_part(part, ["dropped_by", "drop_reason"]), name)
         rows, kept = rows + own["rows"], kept + own["kept"]
         reasons.update(own["reasons"])
-    return Outcome(name, folder, rows, kept, dict(sorted(reasons.items())), seconds)
+    return Outcome(name, folder, rows, kept, dict(sorted(reasons.items())), notes, seconds)
 
 
 # ----------------------------------------------------------------------------------------------- what was done before

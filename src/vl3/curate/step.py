@@ -56,6 +56,8 @@ class RowStep:
     """Called once in each worker, where models are loaded; what it returns is called for each batch of rows."""
     only: Kind | None = None
     """Rows of the other kind of media pass by untouched."""
+    notes: Callable[[Place], Sequence[str]] = lambda _place: ()
+    """Called once when the step is finished: lines to tell with its counts, such as what it has cost."""
     heavy: bool = False
     """Whether it holds a model (or a crowd of connections): one worker is the default then, not one per processor."""
 

@@ -5,11 +5,13 @@ The paper has a short and a detailed caption written of each picture, by two mod
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from vl3.config import Count, configclass
-from vl3.curate.asking import Ask, Asker, Judge, Judged
+from vl3.curate.asking import Ask, Asker, Judge, Judged, usage
 from vl3.curate.caption_checks import CaptionChecks, complaint
+from vl3.curate.journal import read_journal
 from vl3.curate.media import PLACE, source_of
 from vl3.curate.step import Found, Place, Rows, RowStep
 from vl3.curate.writer import Request, WriterConfig
@@ -75,10 +77,19 @@ def recaption_step(config: RecaptionConfig) -> RowStep:
     """Writes the caption's column; a row without a good caption is dropped, with the last one kept to be seen."""
 
     def start(place: Place) -> Callable[[Rows], Found]:
-        return partial(recaption, config, Asker(config.writer, place.output / "replies" / config.to))
+        return partial(recaption, config, Asker(config.writer, replies_of(place, config)))
+
+    def notes(place: Place) -> list[str]:
+        replies = (entry.value for entry in read_journal(replies_of(place, config)))
+        return [str(usage(replies, config.writer))]
 
     times = ("start_s", "end_s") if config.of == "video" else ()
-    return RowStep((*PLACE, "text", *times), {config.to: "string"}, start, only=config.of, heavy=True)
+    return RowStep((*PLACE, "text", *times), {config.to: "string"}, start, only=config.of, notes=notes, heavy=True)
+
+
+def replies_of(place: Place, config: RecaptionConfig) -> Path:
+    """The folder of the journal, which outlives a change of settings."""
+    return place.output / "replies" / config.to
 
 
 def recaption(config: RecaptionConfig, asker: Callable[[Sequence[Ask], Judge], list[Judged]], rows: Rows) -> Found:
