@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from vl3.eval.choices import choice
 from vl3.eval.parse import numbers, plain
 from vl3.eval.task import Item, Score
-from vl3.eval.words import edit_distance
+from vl3.eval.words import edit_distance, normalised
 
 _ANNOUNCED = re.compile(r"(?:final answer|correct answer|answer|答案)\s*(?:is|should be|:|=|是|为)+\s*", re.I)
 
@@ -74,9 +74,14 @@ _SYMBOLS = {
 }
 _DROPPED = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\circ|\\degree|\\%|\\\$|[°$%]")
 _UNIT = re.compile(
-    r"(?<=[\d)])\s*(?:(?:square|cubic)\s+)?(?:cm|mm|km|kg|ft|m|g|degrees?|units?|(?:centi|milli|kilo)?met(?:er|re)s?|feet|inch(?:es)?)"
-    r"(?:\*\*\(?\d\)?|\^?\d)?\s*$"
+    r"(?<=[\d)])\s*(?!(?:hundreds?|thousands?|millions?|billions?|dozens?|or|and|to|if|times)\b|sqrt|pi)"
+    r"(?:(?:square|cubic)\s+)?(?:[a-z]{2,}|(?<=\s)[a-z]{2,}|[mgshlnjwv])(?:/[a-z]+)?(?:\*\*\(?\d\)?|\^?\d)?\s*$",
+    re.I,
 )
+"""One word behind a number, such as `cm`, `km/h`, `square units` or `apples`."""
+_ABOUT = re.compile(r"^(?:approximately|about|around|roughly|exactly|nearly|~|≈|\\approx|\\sim)\s*", re.I)
+_MIXED = re.compile(r"^(-?)(\d+)(?:\s+(\d+)\s*/\s*(\d+)|\s*\\[dt]?frac\s*\{?(\d+)\}?\s*\{?(\d+)\}?)$")
+"""A whole number and a fraction: `1 1/2`."""
 _LARGEST = 1e15
 _EXPONENT = 64.0
 
@@ -87,7 +92,12 @@ def value(formula: str) -> float | None:
         return None
     text = formula.strip()
     if "=" in text:
-        text = text.rsplit("=", 1)[1]
+        text = text.rsplit("=", 1)[1].strip()
+    text = _ABOUT.sub("", text)
+    if mixed := _MIXED.match(text):
+        sign, whole, *parts = mixed.groups()
+        top, bottom = (int(part) for part in parts if part)
+        return (-1 if sign else 1) * (int(whole) + top / bottom) if bottom else None
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     for symbol, put in _SYMBOLS.items():
         text = text.replace(symbol, put)
@@ -148,14 +158,20 @@ def _evaluate(node: ast.expr) -> float:
             raise ValueError("not arithmetic")
 
 
+def _compact(text: str) -> str:
+    """Without spaces and sizes of brackets; a number word as its number; of `y=2x+1` the right side."""
+    text = re.sub(r"\\(?:left|right)(?![a-z])", "", "".join(text.lower().split()))
+    return re.sub(r"^[a-z](?:\([a-z]\))?=", "", normalised(text) if text.isalpha() else text)
+
+
 def equal(said: str, true: str) -> bool:
     """Whether two results are the same in words or, to two decimals, in value; tuples part by part."""
-    a, b = ("".join(text.lower().split()) for text in (said, true))
+    a, b = (_compact(text) for text in (said, true))
     if not a or not b:
         return False
     if a == b:
         return True
-    first, second = value(said), value(true)
+    first, second = value(said) if not a.isdecimal() else float(a), value(true)
     if first is not None and second is not None:
         return round(first, 2) == round(second, 2)
     parts = [text[1:-1].split(",") if text[0] + text[-1] in ("()", "[]") else [] for text in (a, b)]

@@ -22,6 +22,9 @@ _ANSWER_KEYS = ("answer", "final_answer", "final answer", "choice", "option", "c
 _KEY_AND_VALUE = re.compile(r"['\"](?:final_)?(?:answer|choice|option)['\"]\s*:\s*['\"]?([^'\",}]+)", re.I)
 
 
+_FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
+"""Fractions that are one character."""
+
 LONGEST = 20_000
 """Characters of an answer that are read, from its end: longer ones repeat themselves."""
 
@@ -32,6 +35,7 @@ def plain(answer: str) -> str:
     boxed = re.findall(r"\\boxed\s*\{([^{}]+)\}", answer)
     tagged = re.findall(r"<answer>(.*?)</answer>", answer, re.S | re.I)
     text = tagged[-1] if tagged else boxed[-1] if boxed else answer
+    text = _FRACTION.sub(lambda match: " " + unicodedata.normalize("NFKC", match[0]).replace("\u2044", "/"), text)
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     for pattern, put in _WRAPPERS:
         while (shorter := pattern.sub(put, text)) != text:
@@ -60,8 +64,8 @@ def _of_json(text: str) -> str:
 
 # ------------------------------------------------------------------------------------------------------- yes and no
 
-_YES = set("yes y yeah yep true correct 是 是的 对 有 はい 예 네".split())
-_NO = set("no n nope false incorrect 否 不是 不 没有 いいえ 아니요".split())
+_YES = set("yes y yea yeah yep yup true correct oui sí si ja да 是 是的 对 对的 正确 有 有的 はい 예 네".split())
+_NO = set("no n nah nope false incorrect non nein нет 否 不是 不 不对 错误 没有 いいえ 아니요".split())
 _STATED = re.compile(
     r"(?:answer|conclusion|response|答案)\s*(?:is|would be|should be|是|为)?\s*[:=\"'(\[]*\s*(yes|no|是|否)\b"
 )
@@ -70,13 +74,18 @@ _STATED = re.compile(
 def yes_or_no(answer: str) -> str | None:
     """`yes` or `no`: the first word, else what is stated to be the answer, else the only one of the two words."""
     text = plain(answer).casefold()
+    if re.fullmatch(r"\W*n/a\W*", text):
+        return None
     first = re.match(r"[\W_]*([^\W\d_]+)", text)
     if first and first[1] in _YES | _NO:
-        open_end = re.match(r"\s*(?:,|or|and|/)\s*(?:or\s+)?(?:yes|no)\b(?!\s+\w)", text[first.end() :])
-        return None if open_end else "yes" if first[1] in _YES else "no"
+        said = "yes" if first[1] in _YES else "no"
+        then = re.match(r"\s*(?:[,.;/]|or|and|but)?\s*(?:(?:or|but)\s+)?(yes|no)\b(?!\s+\w)", text[first.end() :])
+        return None if then and then[1] != said else said
     stated = _STATED.findall(text)
     if stated:
         return "yes" if stated[-1] in _YES else "no"
+    if re.search(r"(?:\b(?:not|cannot)\b|n't\b)[^.,;\n]{0,60}\b(?:yes|no)\b", text):
+        return None
     words = set(re.findall(r"\b(?:yes|no)\b(?!\s+(?:one|more|longer|other|doubt|sign|visible)\b)", text))
     return words.pop() if len(words) == 1 else None
 
@@ -99,9 +108,17 @@ _BETWEEN = r"\s*(?:s|sec|secs|seconds?|秒)?\s*(?:-|\u2013|\u2014|~|to|until|til
 _SPAN = re.compile(rf"({_CLOCK}){_BETWEEN}({_CLOCK})", re.I)
 
 
+_DURATION = re.compile(
+    r"(?:(\d{1,3})\s*(?:h|hours?|hrs?|小时)\s*)?(\d{1,5}(?:\.\d{1,9})?)\s*(?:m|mins?|minutes?|分钟?)(?![A-Za-z])"
+    r"(?:\s*(?:and\s+)?(\d{1,5}(?:\.\d{1,9})?)\s*(?:s|secs?|seconds?|秒)(?![A-Za-z]))?",
+    re.I,
+)
+"""`1 h 2 min 3.5 s`, of which the minutes must be there."""
+
+
 def spans(answer: str) -> list[tuple[float, float]]:
     """Spans of time in seconds, each (begin, end): `from 3.2 to 8`, `0:05 - 0:12`; else its numbers in pairs."""
-    text = plain(answer)
+    text = _DURATION.sub(lambda match: f"{_seconds(':'.join(part or '0' for part in match.groups()))}s", plain(answer))
     found = _SPAN.findall(text)
     if not found:
         times = re.findall(_CLOCK, text)
