@@ -351,3 +351,16 @@ def test_constraints_hold_and_fail_alone(assistant: Assistant, alone: list[str])
         assert free.answer.text == alone[1]
         with pytest.raises(UserError, match="allows no token"):
             _ = stuck.answer
+
+
+def test_what_the_model_sees_is_there_before_the_answer(assistant: Assistant) -> None:
+    with Service(assistant, SMALL) as service:
+        ticket = service.submit(REQUESTS[2], max_new_tokens=LONG)
+        prepared = ticket.prepared
+        assert prepared is not None and not ticket.ended
+        assert prepared.inputs.visuals[0].grid[0] == len(CLIP)
+        ticket.cancel()
+        broken = service.submit(question(["/nowhere.mp4"], "?"))
+        assert broken.prepared is None
+        with pytest.raises(UserError, match="no such file"):
+            _ = broken.answer

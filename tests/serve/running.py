@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import openai
+from fastapi import FastAPI
 
 from tests.tiny import tiny_checkpoint
 from vl3.generate import Assistant
@@ -50,14 +51,18 @@ def running(
     config: ServerConfig = DEFAULTS,
     keys: tuple[str, ...] = (),
     service_config: ServiceConfig = SERVICE_DEFAULTS,
+    make_service: Callable[[Assistant, ServiceConfig], Service] = Service,
+    finish: Callable[[FastAPI, Serving], None] = lambda _app, _serving: None,
 ) -> Iterator[Running]:
-    """Serves the tiny model until the block ends."""
+    """Serves the tiny model until the block ends; `finish` may add to the app."""
     checkpoint = tiny_checkpoint()
     with Decoder(time_limit_s=20) as decoder:
         assistant = Assistant(checkpoint, decoder)
-        with Service(assistant, service_config) as service:
+        with make_service(assistant, service_config) as service:
             serving = Serving(service, checkpoint, replace(config, model_name=MODEL), Keys(keys))
-            server = Server(app_of(serving), serving)
+            app = app_of(serving)
+            finish(app, serving)
+            server = Server(app, serving)
             listener = bind("127.0.0.1", 0)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
             thread.start()

@@ -15,6 +15,7 @@ _VERBS = {
     "chat": "Talk about images and videos, turn by turn.",
     "run": "Answer many questions in one go.",
     "serve": "Answer by the OpenAI API.",
+    "ui": "A web page to ask on.",
     "inspect": "Show which frames and tokens the model would see.",
     "convert": "Rewrite a checkpoint in another layout.",
     "assemble": "Build a model from a vision tower and a language model.",

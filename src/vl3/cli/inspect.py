@@ -62,7 +62,7 @@ def command(
         visuals, infos = load_visuals([MediaPart(None, file) for file in files], config, decoder)
     facts = [_facts(info, visual) for info, visual in zip(infos, visuals, strict=True)]
     if sheet is not None:
-        from vl3.cli.sheet import contact_sheet
+        from vl3.generate.sheet import contact_sheet
 
         try:
             contact_sheet(infos, visuals, config.patch_size).save(sheet)

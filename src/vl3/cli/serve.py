@@ -65,11 +65,11 @@ def command(**given: Any) -> None:
       vl3 serve --model DAMO-NLP-SG/VideoLLaMA3-2B --host 0.0.0.0 --api-keys keys.txt
       vl3 serve --media ~/videos --port 9000
     """
-    serve(given, lambda app, _serving: app)
+    serve(given, lambda _app, _serving: "API: /v1, documentation: /docs")
 
 
-def serve(given: dict[str, Any], finish: "Callable[[FastAPI, Serving], FastAPI]") -> None:
-    """Serves until a signal; `finish` may add to the app."""
+def serve(given: dict[str, Any], finish: "Callable[[FastAPI, Serving], str]") -> None:
+    """Serves until a signal; `finish` may add to the app, and says what there is to see."""
     try:
         import fastapi  # noqa: F401
         import llguidance  # noqa: F401
@@ -92,8 +92,10 @@ def serve(given: dict[str, Any], finish: "Callable[[FastAPI, Serving], FastAPI]"
         if not len(keys) and given["host"] not in ("127.0.0.1", "localhost", "::1"):
             logger.warning("everyone who reaches %s may ask: there are no API keys (--api-keys)", given["host"])
         serving = Serving(service, assistant.checkpoint, config, keys)
-        server = Server(finish(app_of(serving), serving), serving)
-        click.echo(f"serving {config.model_name} at {address(listener)} (API: /v1, documentation: /docs)")
+        app = app_of(serving)
+        what = finish(app, serving)
+        server = Server(app, serving)
+        click.echo(f"serving {config.model_name} at {address(listener)} ({what})")
         server.run(sockets=[listener])
 
 

@@ -124,6 +124,7 @@ class Service:
             if prepared is None:
                 self._waiting.append(ticket)
             else:
+                ticket.show(prepared)
                 self._ready.append((ticket, prepared, time.perf_counter() - start))
             self._changed.notify_all()
         return ticket
@@ -250,6 +251,7 @@ class Service:
                 if isinstance(prepared, Exception):
                     self._fail(ticket, prepared)
                 elif not ticket.ended:
+                    ticket.show(prepared)
                     self._ready.append((ticket, prepared, time.perf_counter() - start))
                 self._changed.notify_all()
 

@@ -9,6 +9,7 @@ from vl3.chat import Message
 from vl3.errors import UserError
 from vl3.generate.answer import Answer, Piece
 from vl3.generate.options import Settings
+from vl3.generate.prepare import Prepared
 
 if TYPE_CHECKING:
     from vl3.generate.service import Service
@@ -35,6 +36,8 @@ class Ticket(Iterator[Piece]):
         self._service = service
         self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
         self._ended = threading.Event()
+        self._read = threading.Event()
+        self._prepared: Prepared | None = None
         self._result: Answer | Exception | None = None
         self._lock = threading.Lock()
         self._told: list[SimpleQueue[Ticket]] = []
@@ -59,6 +62,12 @@ class Ticket(Iterator[Piece]):
         return self._result
 
     @property
+    def prepared(self) -> Prepared | None:
+        """Blocks until the media are read: what the model sees of them. None when the request ended before."""
+        self._read.wait()
+        return self._prepared
+
+    @property
     def ended(self) -> bool:
         """Whether `answer` is there."""
         return self._ended.is_set()
@@ -67,6 +76,11 @@ class Ticket(Iterator[Piece]):
         """Ends the request with `Cancelled`, wherever it is, and frees what it holds; nothing once it has ended."""
         if self.end(Cancelled("the request was cancelled")):
             self._service.forget(self)
+
+    def show(self, prepared: Prepared) -> None:
+        """Called by the service once the media are read."""
+        self._prepared = prepared
+        self._read.set()
 
     def push(self, piece: Piece) -> None:
         """Called by the service."""
@@ -79,6 +93,7 @@ class Ticket(Iterator[Piece]):
                 return False
             self._result = result
             self._ended.set()
+            self._read.set()
             told = list(self._told)
         self._pieces.put(None)
         for queue in told:

@@ -54,4 +54,5 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Called on a signal; the second one does not wait. The process then ends as one that did its work."""
         self.force_exit = self.should_exit
-        self.should_exit = self._serving.draining = True
+        self.should_exit = True
+        self._serving.drain()

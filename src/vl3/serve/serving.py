@@ -38,6 +38,15 @@ class Serving:
         self.constraints = JsonConstraints(checkpoint)
         self.metrics = Metrics(service.stats, self.files.used_bytes)
         self.draining = False
+        self.when_stopping: list[Callable[[], None]] = []
+        """Called once when the server is told to stop."""
+
+    def drain(self) -> None:
+        """The server was told to stop: it is not ready for new requests."""
+        if not self.draining:
+            self.draining = True
+            for call in self.when_stopping:
+                call()
 
     def check_model(self, name: str) -> None:
         """ApiError 404 for a model that is not run here."""
