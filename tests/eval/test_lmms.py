@@ -4,7 +4,10 @@
 Skipped where lmms-eval is not installed; it wants an environment of its own (docs/evaluation.md).
 """
 
+import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -162,6 +165,10 @@ def test_every_medium_is_passed_on() -> None:
     messages = converted(given)
     first, second = media_of(messages)
     assert first.source.mode == "RGB" and (second.source, second.options) == ("b.mp4", {"start_s": 1.0, "end_s": 2.5})
+    part = {"type": "video", "path": "b.mp4", "video_start": 3.0, "video_end": 4.0}
+    [found] = media_of(converted([{"role": "user", "content": [{"type": "video", "url": part}]}]))
+    assert (found.source, found.options) == ("b.mp4", {"start_s": 3.0, "end_s": 4.0})
+    assert converted([{"role": "system", "content": "Be brief."}]) == [{"role": "system", "content": "Be brief."}]
     with pytest.raises(UserError, match="audio, which vl3 does not take"):
         converted([{"role": "user", "content": [{"type": "audio", "url": "c.wav"}]}])
     with pytest.raises(UserError, match="empty video"):
@@ -175,7 +182,7 @@ def test_the_package_finds_and_asks_it(tmp_path: Path) -> None:
     from lmms_eval.models.registry_v2 import ModelRegistryV2
     from PIL import Image
 
-    from vl3.eval.lmms_plugin import MANIFEST, Vl3
+    from vl3.eval.lmms_plugin import MANIFEST, Vl3, generation_options
     from vl3.generate import load
     from vl3.weights.demo import save_demo_model
 
@@ -203,7 +210,84 @@ def test_the_package_finds_and_asks_it(tmp_path: Path) -> None:
         for n, doc in enumerate(docs)
     ]
     assert found == expected
+    with pytest.raises(UserError, match="batch_size auto"):
+        Vl3(pretrained=str(tmp_path / "model"), batch_size="auto")
+    with pytest.raises(UserError, match="5 beams"):
+        generation_options({"num_beams": 5})
     with pytest.raises(UserError, match="nonsense"):
         Vl3(pretrained=str(tmp_path / "model"), nonsense=1)
     model.assistant.close()
     plain.close()
+
+
+TASK = """
+dataset_path: json
+dataset_kwargs:
+  data_files: {{test: {folder}/docs.json}}
+task: vl3_probe
+test_split: test
+output_type: generate_until
+doc_to_visual: !function probe.visuals
+doc_to_text: !function probe.text
+doc_to_target: answer
+generation_kwargs: {{max_new_tokens: 4, until: []}}
+process_results: !function probe.results
+metric_list:
+- {{metric: said, aggregation: mean, higher_is_better: true}}
+"""
+PROBE = """
+from PIL import Image
+
+
+def visuals(doc):
+    pictures = [Image.open(path).convert("RGB") for path in doc["images"]]
+    return [*pictures, *doc["videos"]]
+
+
+def text(doc, lmms_eval_specific_kwargs=None):
+    return doc["question"]
+
+
+def results(doc, results):
+    return {"said": float(results[0] == doc["answer"])}
+"""
+
+
+@pytest.mark.slow
+def test_a_task_of_that_package_from_its_command_line(tmp_path: Path) -> None:
+    """No picture, one, several, a video, a video beside pictures: the answers are those of the Python API."""
+    from PIL import Image
+
+    from tests.media.clips import write_clip
+    from vl3.generate import load
+    from vl3.weights.demo import save_demo_model
+
+    save_demo_model(tmp_path / "model")
+    for colour in ("red", "blue"):
+        Image.new("RGB", (60, 40), colour).save(tmp_path / f"{colour}.png")
+    write_clip(tmp_path / "clip.mp4", [250 * number for number in range(12)], size=(32, 64))
+    images, videos = [str(tmp_path / f"{colour}.png") for colour in ("red", "blue")], [str(tmp_path / "clip.mp4")]
+    plain = load(tmp_path / "model")
+    docs = []
+    for pictures, clips in (([], []), (images[:1], []), (images, []), ([], videos), (images, videos)):
+        question = f"{len(pictures)} {len(clips)}?"
+        parts = [
+            *({"type": "image", "image": path} for path in pictures),
+            *({"type": "video", "video": path} for path in clips),
+        ]
+        content = [*parts, {"type": "text", "text": question}]
+        answer = plain.chat([{"role": "user", "content": content}], max_new_tokens=4, max_tokens=64, max_frames=3).text
+        docs.append({"images": pictures, "videos": clips, "question": question, "answer": answer})
+    plain.close()
+    assert len({doc["answer"] for doc in docs}) > 1, "media change what is said"
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "docs.json").write_text(json.dumps(docs))
+    (tmp_path / "tasks/probe.py").write_text(PROBE)
+    (tmp_path / "tasks/probe.yaml").write_text(TASK.format(folder=tmp_path))
+    command = [sys.executable, "-m", "lmms_eval", "--model", "vl3", "--tasks", "vl3_probe", "--batch_size", "2"]
+    command += ["--model_args", f"pretrained={tmp_path / 'model'},max_tokens=64,max_frames=3"]
+    command += ["--include_path", str(tmp_path / "tasks"), "--output_path", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    [path] = (tmp_path / "out").rglob("*results.json")
+    assert json.loads(path.read_text())["results"]["vl3_probe"]["said,none"] == 1

@@ -19,6 +19,8 @@ from vl3.generate import Answer, Options, load
 MANIFEST = ModelManifest(model_id="vl3", chat_class_path="vl3.eval.lmms_plugin.Vl3")
 """What the entry point gives."""
 
+BATCHES_IN_MEMORY = 8
+"""Batches whose pictures are held at a time: a benchmark's do not fit."""
 MEDIA_OPTIONS = ("fps", "max_frames", "num_frames", "max_tokens", "prune", "sampling")
 
 
@@ -45,6 +47,8 @@ class Vl3(lmms):  # type: ignore[misc]
         if unknown:
             raise UserError(f"--model_args {unknown[0]}: not known; use {', '.join(MEDIA_OPTIONS)}")
         self._options: Options = {**options}  # type: ignore[typeddict-item]
+        if not str(batch_size).isdecimal() or int(batch_size) < 1:
+            raise UserError(f"--batch_size {batch_size}: give a number of questions")
         self._batch_size = int(batch_size)
         self.assistant = load(pretrained, device=device or "auto", dtype=dtype)
 
@@ -52,22 +56,25 @@ class Vl3(lmms):  # type: ignore[misc]
         """The answers to all requests, in order. UserError for the first that cannot be answered."""
         groups: dict[str, list[int]] = {}
         options: dict[str, Options] = {}
-        messages: list[list[Message]] = []
         for place, request in enumerate(requests):
-            _, to_messages, generation, number, task, split = request.args
-            messages.append(converted(to_messages(self.task_dict[task][split][number])))
-            wanted: Options = {**self._options, **generation_options(generation)}
+            wanted: Options = {**self._options, **generation_options(request.args[2])}
             groups.setdefault(repr(sorted(wanted.items())), []).append(place)
             options[repr(sorted(wanted.items()))] = wanted
         answers: list[str] = [""] * len(requests)
-        for key, places in groups.items():
-            found = self.assistant.batch(
-                [messages[place] for place in places], batch_size=self._batch_size, **options[key]
-            )
+        size = BATCHES_IN_MEMORY * self._batch_size
+        parts = [(key, places[at : at + size]) for key, places in groups.items() for at in range(0, len(places), size)]
+        for key, places in parts:
+            messages = [self._messages(requests[place]) for place in places]
+            found = self.assistant.batch(messages, batch_size=self._batch_size, **options[key])
             for place, answer in zip(places, found, strict=True):
                 assert isinstance(answer, Answer)
                 answers[place] = answer.text
         return answers
+
+    def _messages(self, request: Any) -> list[Message]:
+        """What a request asks."""
+        _, to_messages, _, number, task, split = request.args
+        return converted(to_messages(self.task_dict[task][split][number]))
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:  # noqa: ARG002
         """Not offered: tasks that compare likelihoods cannot be run."""
@@ -80,7 +87,11 @@ class Vl3(lmms):  # type: ignore[misc]
 
 def converted(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """lmms-eval's chat messages as ours. UserError for a medium that this model has no sense for, such as sound."""
-    return [{"role": message["role"], "content": [_part(part) for part in message["content"]]} for message in messages]
+    return [{"role": message["role"], "content": _content(message["content"])} for message in messages]
+
+
+def _content(content: str | Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
+    return content if isinstance(content, str) else [_part(part) for part in content]
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,12 +100,15 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
         return {"type": "text", "text": part["text"]}
     if kind not in ("image", "video"):
         raise UserError(f"a task asks about {kind}, which vl3 does not take")
-    source = part["url"]
-    if source is None:
+    source, bounds = part.get("url"), (part.get("start_time"), part.get("end_time"))
+    if isinstance(source, Mapping):  # a part of a video, as tasks without messages of their own name it
+        bounds = (source.get("video_start"), source.get("video_end"))
+        source = source.get("path") or source.get("url") or source.get("video")
+    if source is None or source == "":
         raise UserError(f"a task gives an empty {kind}")
     source = source.convert("RGB") if isinstance(source, Image.Image) else source
-    bounds = {"start_s": part.get("start_time"), "end_s": part.get("end_time")}
-    return {"type": kind, kind: source, **{name: value for name, value in bounds.items() if value is not None}}
+    named = {name: second for name, second in zip(("start_s", "end_s"), bounds, strict=True) if second is not None}
+    return {"type": kind, kind: source, **named}
 
 
 def generation_options(given: Mapping[str, Any]) -> Options:
@@ -108,4 +122,10 @@ def generation_options(given: Mapping[str, Any]) -> Options:
         options["temperature"] = float(given["temperature"])
         if given.get("top_p"):
             options["top_p"] = float(given["top_p"])
+        if given.get("top_k"):
+            options["top_k"] = int(given["top_k"])
+    if given.get("repetition_penalty"):
+        options["repetition_penalty"] = float(given["repetition_penalty"])
+    if int(given.get("num_beams") or 1) > 1:
+        raise UserError(f"a task asks for {given['num_beams']} beams; vl3 decodes one (--gen_kwargs num_beams=1)")
     return options
