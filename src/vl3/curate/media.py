@@ -1,5 +1,7 @@
-"""The pixels of a row."""
+"""The media of a row."""
 
+import hashlib
+import os
 from pathlib import Path
 
 from PIL import Image
@@ -36,3 +38,15 @@ def decoded(data: bytes, limits: FetchLimits = DEFAULT_LIMITS) -> Image.Image:
 def source_of(rows: Rows, number: int) -> str | bytes:
     """What the decoder takes for a row's media: its path, or the bytes of a member of an archive."""
     return rows["path"][number] if rows["offset"][number] is None else content(rows, number)
+
+
+def keep(output: Path, data: bytes) -> Path:
+    """Writes a medium to OUTPUT/media, named by its content; one that is there is left alone."""
+    digest = hashlib.sha256(data).hexdigest()
+    path = (output / "media" / digest[:2] / digest[:32]).absolute()
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    return path

@@ -61,7 +61,9 @@ def run_parts(job: Job, step: RowStep, parts: Sequence[Path], config: RunnerConf
     on_ray = config.kind == "ray"
     gpus = config.gpus if step.heavy and on_ray else 0
 
-    @daft.cls(max_concurrency=workers, use_process=on_ray or workers > 1, gpus=gpus)
+    alone = not on_ray and (workers == 1 or "path" not in step.inputs)  # starting processes would cost more
+
+    @daft.cls(max_concurrency=workers, use_process=not alone, gpus=gpus)
     class Actor:
         def __init__(self) -> None:
             self.worker: Worker | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vl3.curate.config import CurateConfig, SourceConfig
+from vl3.curate.media import keep
 from vl3.curate.rows import COLUMNS, arrow, table_of, write_part
 from vl3.curate.step import Place
 from vl3.errors import UserError
@@ -228,18 +229,6 @@ def _value(record: Mapping[str, Any], name: str | None, usual: tuple[str, ...]) 
     if name is not None:
         return record.get(name)
     return next((record[key] for key in usual if record.get(key)), None)
-
-
-def keep(output: Path, data: bytes) -> Path:
-    """Writes a medium to OUTPUT/media, named by its content; one that is there is left alone."""
-    digest = hashlib.sha256(data).hexdigest()
-    path = (output / "media" / digest[:2] / digest[:32]).absolute()
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    return path
 
 
 # ------------------------------------------------------------------------------------------------------------- archives

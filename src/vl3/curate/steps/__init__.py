@@ -7,10 +7,15 @@ from typing import Any
 from vl3.curate.step import Step
 from vl3.curate.steps.decode import DecodeConfig, decode_step
 from vl3.curate.steps.exact import ExactConfig, exact_step
+from vl3.curate.steps.export import ExportConfig, export_step
+from vl3.curate.steps.leaks import LeaksConfig, leaks_step
 from vl3.curate.steps.motion import MotionConfig, motion_step
+from vl3.curate.steps.near import NearConfig, near_step
+from vl3.curate.steps.quality import QualityConfig, quality_step
 from vl3.curate.steps.recaption import RecaptionConfig, recaption_step
 from vl3.curate.steps.shape import ShapeConfig, shape_step
 from vl3.curate.steps.shots import ShotsConfig, shots_step
+from vl3.curate.steps.words import WordsConfig, words_step
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,12 @@ STEPS: dict[str, Kind] = {
     "decode": Kind(DecodeConfig, decode_step),
     "shape": Kind(ShapeConfig, shape_step),
     "exact": Kind(ExactConfig, exact_step),
+    "near": Kind(NearConfig, near_step),
+    "leaks": Kind(LeaksConfig, leaks_step),
+    "quality": Kind(QualityConfig, quality_step),
+    "words": Kind(WordsConfig, words_step),
     "shots": Kind(ShotsConfig, shots_step),
     "motion": Kind(MotionConfig, motion_step),
     "recaption": Kind(RecaptionConfig, recaption_step),
+    "export": Kind(ExportConfig, export_step),
 }

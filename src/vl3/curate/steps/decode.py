@@ -12,6 +12,7 @@ from functools import partial
 from PIL import Image
 
 from vl3.config import Count, configclass
+from vl3.curate.likeness import look, phash
 from vl3.curate.media import PLACE, content, decoded
 from vl3.curate.step import Found, Rows, RowStep, plain
 from vl3.errors import UserError
@@ -33,14 +34,14 @@ class DecodeConfig:
 
 
 def decode_step(config: DecodeConfig) -> RowStep:
-    """Writes `width`, `height` and `pixels`, the SHA-256 of the decoded picture."""
-    outputs = {"width": "int32", "height": "int32", "pixels": "string"}
+    """Writes `width`, `height`, `pixels`, the SHA-256 of the decoded picture, and `phash` and `look`, its likeness."""
+    outputs = {"width": "int32", "height": "int32", "pixels": "string", "phash": "binary", "look": "binary"}
     return RowStep(PLACE, outputs, plain(partial(check, config)), only="image")  # type: ignore[arg-type]
 
 
 def check(config: DecodeConfig, rows: Rows) -> Found:
     """Decodes every picture whole."""
-    found: Rows = {"width": [], "height": [], "pixels": []}
+    found: Rows = {"width": [], "height": [], "pixels": [], "phash": [], "look": []}
     reasons: list[str | None] = []
     for number in range(len(rows["id"])):
         image, reason = _opened(config, rows, number)
@@ -48,6 +49,8 @@ def check(config: DecodeConfig, rows: Rows) -> Found:
         found["width"].append(image and image.width)
         found["height"].append(image and image.height)
         found["pixels"].append(image and digest(image))
+        found["phash"].append(image and phash(image))
+        found["look"].append(image and look(image))
     return Found(found, reasons)
 
 

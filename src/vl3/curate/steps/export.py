@@ -1,0 +1,162 @@
+"""export: writes the rows that are left as training data (docs/data.md).
+
+- `jsonl`: OUTPUT/set/train.jsonl, which names the media where they lie; those inside archives are taken out of them.
+- `webdataset`: OUTPUT/set/train-00000.tar, ...: each sample's .json beside its media.
+- `parquet`: OUTPUT/set/train-00000.parquet, ...: conversations, with the media's bytes.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from vl3.config import Count, configclass
+from vl3.curate.media import PLACE, content, keep
+from vl3.curate.rows import arrow, write_part
+from vl3.curate.step import Found, Place, Pool, PoolStep, Rows
+
+KEPT = ("id", "source", "licence")
+"""Columns that go into samples as they are."""
+
+
+@configclass
+class ExportConfig:
+    """What is written."""
+
+    form: Literal["jsonl", "webdataset", "parquet"] = "jsonl"
+    """See above."""
+    texts: tuple[str, ...] = ("text",)
+    """Columns with the answer; the first that a row has a value in."""
+    prompts: tuple[str, ...] = ("Describe the image.", "What does the picture show?", "Write a caption for this image.")
+    """What is asked; which of them is a function of the row's id."""
+    per_file: Count = 1000
+    """Samples of one archive or Parquet file."""
+
+    def __post_init__(self) -> None:
+        if not self.texts or not self.prompts:
+            raise ValueError("texts and prompts need at least one entry")
+
+
+def export_step(config: ExportConfig) -> PoolStep:
+    """Drops rows without a text."""
+    inputs = ("kind", *KEPT[1:], *PLACE, *config.texts)
+    return PoolStep(inputs, {}, partial(export, config))
+
+
+def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
+    """Writes the set anew."""
+    folder = place.output / "set"
+    unfinished = place.output / "set.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    reasons: list[str | None] = []
+    inputs = ("kind", *KEPT[1:], *PLACE, *config.texts)
+
+    def samples() -> Iterator[tuple[dict[str, Any], Rows, int]]:
+        for rows in pool.batches(inputs):
+            for number in range(len(rows["id"])):
+                text = next((rows[name][number] for name in config.texts if rows[name][number]), None)
+                reasons.append(None if text else "no text")
+                if text:
+                    yield _sample(config, rows, number, text), rows, number
+
+    _WRITERS[config.form](config, samples(), unfinished, place.output)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    return Found(reasons=reasons)
+
+
+def _sample(config: ExportConfig, rows: Rows, number: int, text: str) -> dict[str, Any]:
+    """One picture, one question, one answer; the media's place is left to the writer."""
+    kind, name = rows["kind"][number], rows["id"][number]
+    chosen = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(config.prompts)
+    question = f"<{kind}>\n{config.prompts[chosen]}"
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": text}]
+    kept = {key: rows[key][number] for key in KEPT if rows[key][number] is not None}
+    return {**kept, kind: None, "conversations": turns}
+
+
+Samples = Iterator[tuple[dict[str, Any], Rows, int]]
+
+
+def _jsonl(_config: ExportConfig, samples: Samples, folder: Path, output: Path) -> None:
+    with (folder / "train.jsonl").open("w", encoding="utf-8") as lines:
+        for sample, rows, number in samples:
+            path = rows["path"][number]
+            if rows["offset"][number] is not None:
+                path = str(keep(output, content(rows, number)))
+            lines.write(json.dumps({**sample, rows["kind"][number]: [path]}, ensure_ascii=False) + "\n")
+
+
+def _webdataset(config: ExportConfig, samples: Samples, folder: Path, _output: Path) -> None:
+    for file, group in _groups(config, samples, folder, "tar"):
+        with tarfile.open(file, "w") as archive:
+            for at, (sample, rows, number) in enumerate(group):
+                kind, data = rows["kind"][number], content(rows, number)
+                ending = ending_of(data, kind)
+                said = json.dumps({**sample, kind: [ending]}, ensure_ascii=False).encode()
+                for name, member in ((f"{at:06d}.json", said), (f"{at:06d}.{ending}", data)):
+                    header = tarfile.TarInfo(name)
+                    header.size = len(member)
+                    archive.addfile(header, io.BytesIO(member))
+
+
+def _parquet(config: ExportConfig, samples: Samples, folder: Path, _output: Path) -> None:
+    pa = arrow()
+    media = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    turns = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
+    for file, group in _groups(config, samples, folder, "parquet"):
+        found: dict[str, list[Any]] = {name: [] for name in (*KEPT, "image", "video", "conversations")}
+        for sample, rows, number in group:
+            kind = rows["kind"][number]
+            embedded = [{"bytes": content(rows, number), "path": Path(rows["path"][number]).name}]
+            for name, values in found.items():
+                values.append(embedded if name == kind else sample.get(name))
+        types = {"image": media, "video": media, "conversations": turns}
+        used = {name: values for name, values in found.items() if any(value is not None for value in values)}
+        write_part(file, pa.table({n: pa.array(v, types.get(n, pa.string())) for n, v in used.items()}))
+
+
+def _groups(
+    config: ExportConfig, samples: Samples, folder: Path, suffix: str
+) -> Iterator[tuple[Path, Sequence[tuple[dict[str, Any], Rows, int]]]]:
+    """Samples by `per_file`, with the file that each group goes to."""
+    group: list[tuple[dict[str, Any], Rows, int]] = []
+    number = 0
+    for sample in samples:
+        group.append(sample)
+        if len(group) == config.per_file:
+            yield folder / f"train-{number:05d}.{suffix}", group
+            number, group = number + 1, []
+    if group or number == 0:
+        yield folder / f"train-{number:05d}.{suffix}", group
+
+
+def ending_of(data: bytes, kind: str) -> str:
+    """The usual ending of a file's name, by how its bytes begin; mp4 for other videos, img for other images."""
+    if data[:4] == b"RIFF":
+        return "webp" if data[8:12] == b"WEBP" else "avi"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "avif"
+    known = next((ending for start, ending in _BEGINS.items() if data.startswith(start)), None)
+    return known or ("mp4" if kind == "video" else "img")
+
+
+_BEGINS = {
+    b"\xff\xd8": "jpg",
+    b"\x89PNG": "png",
+    b"GIF8": "gif",
+    b"BM": "bmp",
+    b"\x1aE\xdf\xa3": "mkv",
+    b"II*": "tif",
+}
+_WRITERS: dict[str, Callable[[ExportConfig, Samples, Path, Path], None]] = {
+    "jsonl": _jsonl,
+    "webdataset": _webdataset,
+    "parquet": _parquet,
+}

@@ -1,0 +1,208 @@
+"""Steps that look at pictures and texts, against plain references and known faults."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter
+
+from tests.curate.pools import picture, recipe, rows_after, write_table
+from vl3.curate import curate
+from vl3.curate.likeness import Likenesses, look, phash
+from vl3.curate.steps.decode import jpeg_fault
+from vl3.curate.steps.quality import blur, colourfulness, entropy, gaussian, measure
+from vl3.curate.steps.words import WordsConfig, fault
+from vl3.errors import UserError
+
+PLAIN = {"runner": {"kind": "plain"}}
+
+
+def jpeg(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **{"quality": 90, **options})
+    return buffer.getvalue()
+
+
+def sharp(seed: int, width: int = 200, height: int = 150) -> Image.Image:
+    """Rectangles with edges of one pixel on camera noise."""
+    rng = np.random.default_rng(seed)
+    pixels = np.full((height, width, 3), rng.integers(40, 200, 3), np.float32)
+    for _ in range(12):
+        x, y = rng.integers(0, width - 30), rng.integers(0, height - 30)
+        pixels[y : y + rng.integers(10, 60), x : x + rng.integers(10, 60)] = rng.integers(0, 256, 3)
+    return Image.fromarray(np.clip(pixels + rng.normal(0, 2, pixels.shape), 0, 255).astype(np.uint8))
+
+
+def test_perceptual_hash_is_that_of_the_imagehash_package() -> None:
+    distances = []
+    for seed in range(20):
+        theirs = imagehash.phash(sharp(seed)).hash.ravel()
+        ours = np.unpackbits(np.frombuffer(phash(sharp(seed)), np.uint8)).astype(bool)
+        distances.append(int((theirs != ours).sum()))
+    assert max(distances) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image.resize((110, 83)),
+        lambda image: image.crop((4, 3, 196, 147)),
+        lambda image: ImageEnhance.Brightness(image).enhance(1.12),
+        lambda image: Image.open(io.BytesIO(jpeg(image, quality=40))),
+        lambda image: image.filter(ImageFilter.GaussianBlur(1)),
+    ],
+)
+def test_a_variant_looks_the_same_and_other_pictures_do_not(change: Any) -> None:
+    images = [sharp(seed) for seed in range(30)]
+    known = Likenesses([phash(image) for image in images], [look(image) for image in images])
+    varied = [change(image).convert("RGB") for image in images]
+    asked = Likenesses([phash(image) for image in varied], [look(image) for image in varied])
+    found = {number: alike.tolist() for number, alike in known.pairs(asked.hashes, asked.looks, 12, 0.95)}
+    assert found == {number: [number] for number in range(30)}
+
+
+def test_pictures_that_share_an_outline_only_are_not_the_same() -> None:
+    red, blue = (Image.new("RGB", (64, 64), "white") for _ in range(2))
+    red.paste((220, 0, 0), (10, 10, 40, 40))
+    blue.paste((0, 0, 220), (10, 10, 40, 40))
+    known = Likenesses([phash(red)], [look(red)])
+    asked = Likenesses([phash(blue)], [look(blue)])
+    assert [len(alike) for _, alike in known.pairs(asked.hashes, asked.looks, 64, 0.95)] == [0]
+
+
+def test_near_keeps_the_largest_of_a_family_and_leaks_name_the_benchmark(tmp_path: Path) -> None:
+    (tmp_path / "held").mkdir()
+    sharp(5).resize((120, 90)).save(tmp_path / "held" / "five.png")
+    rows = []
+    for name, image in {
+        "small": sharp(1).resize((150, 112)),
+        "large": sharp(1),
+        "jpeg": Image.open(io.BytesIO(jpeg(sharp(1), quality=50))),
+        "other": sharp(2),
+        "leak": sharp(5),
+    }.items():
+        image.save(tmp_path / f"{name}.png")
+        rows.append({"image": f"{name}.png", "text": name})
+    steps = {"decode": None, "leaks": {"benchmarks": [str(tmp_path / "held")]}, "near": None}
+    outcomes = curate(recipe(tmp_path, write_table(tmp_path, rows), steps, **PLAIN))
+    found = {row["text"]: row for row in rows_after(outcomes[-1])}
+    assert {name: row["drop_reason"] for name, row in found.items()} == {
+        "small": "looks the same",
+        "large": None,
+        "jpeg": "looks the same",
+        "other": None,
+        "leak": "in a benchmark",
+    }
+    assert found["small"]["duplicate_of"] == found["jpeg"]["duplicate_of"] == found["large"]["id"]
+    assert found["leak"]["leak_of"].endswith("five.png")
+
+
+def test_damage_that_decoders_pass_over_is_seen() -> None:
+    whole = jpeg(sharp(1, 400, 300), quality=95)
+    assert jpeg_fault(whole) is None
+    assert jpeg_fault(jpeg(sharp(1), progressive=True)) is None
+    assert jpeg_fault(jpeg(sharp(1), restart_marker_blocks=2)) is None
+    assert jpeg_fault(whole[: len(whole) // 2] + bytes(len(whole) // 2)) == "breaks off before its end"
+    noise = np.random.default_rng(0).bytes(4096)
+    assert jpeg_fault(whole[:10000] + noise + whole[10000 + len(noise) :]) is not None
+    assert jpeg_fault(b"\x89PNG") is None
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+def test_blur_is_measured_in_pixels(sigma: float) -> None:
+    step = np.repeat(np.r_[np.full(60, 40.0), np.full(60, 200.0)][None], 80, 0).astype(np.float32)
+    assert blur(gaussian(step, sigma)) == pytest.approx(sigma, rel=0.15)
+    assert blur(step) < 0.7
+    assert blur(np.zeros((40, 40), np.float32)) == 99.0
+
+
+def test_camera_shake_is_blur_too() -> None:
+    pixels = np.asarray(sharp(3), np.float32)
+    shaken = np.mean([np.roll(pixels, offset, axis=1) for offset in range(-5, 6)], axis=0)
+    assert measure(Image.fromarray(shaken.astype(np.uint8)))["blur"] > 1.3 > measure(sharp(3))["blur"]
+
+
+def test_gaussian_is_that_of_scipy() -> None:
+    scipy = pytest.importorskip("scipy.ndimage")
+    noise = np.random.default_rng(0).normal(size=(30, 41)).astype(np.float32)
+    np.testing.assert_allclose(gaussian(noise, 1.5), scipy.gaussian_filter(noise, 1.5, mode="nearest"), atol=1e-5)
+
+
+def test_colour_and_entropy_have_their_known_values() -> None:
+    grey = np.full((8, 8, 3), 100.0, np.float32)
+    assert colourfulness(grey) == 0
+    halves = np.zeros((8, 8, 3), np.float32)
+    halves[:4, :, 0], halves[4:, :, 2] = 255, 255
+    # rg is 255 or 0 (mean 127.5, sd 127.5), yb is 127.5 or -255 (mean -63.75, sd 191.25)
+    assert colourfulness(halves) == pytest.approx(np.hypot(127.5, 191.25) + 0.3 * np.hypot(127.5, 63.75), rel=1e-5)
+    levels = np.repeat(np.arange(4, dtype=np.float32), 16).reshape(8, 8)
+    assert entropy(levels) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("A brown dog runs along the beach", None),
+        ("Zwei Kinder spielen im Garten", None),
+        (None, "no text"),
+        ("  ", "no text"),
+        ("dog", "too few words"),
+        ("IMG_2041.JPG", "boilerplate"),
+        ("holiday-photo.png", "boilerplate"),
+        ("Click here to see more", "boilerplate"),
+        ("A cat. All rights reserved", "boilerplate"),
+        ("a picture of a stock car at the races", None),
+        ("write to jane.doe@example.org for prints", "personal data"),
+        ("call +44 20 7946 0958 for a viewing", "personal data"),
+        ("call (555) 123-4567 today please", "personal data"),
+        ("card 4111 1111 1111 1111 on a table", "personal data"),
+        ("the year 1984 and the number 12345 on a wall", None),
+        ("1920x1080 #5 // 33-21", "few letters"),
+        ("sale sale sale sale sale sale sale sale now", "repetitive"),
+        ("word " * 301, "too many words"),
+    ],
+)
+def test_texts_that_are_no_captions(text: str | None, reason: str | None) -> None:
+    assert fault(WordsConfig(), text) == reason
+
+
+def test_language_can_be_asked_for() -> None:
+    german = "Zwei Kinder spielen am Nachmittag im Garten hinter dem Haus"
+    assert fault(WordsConfig(language="en"), german) == "another language"
+    assert fault(WordsConfig(language="de"), german) is None
+
+
+@pytest.mark.parametrize("form", ["jsonl", "webdataset", "parquet"])
+def test_what_is_written_is_training_data(tmp_path: Path, form: str) -> None:
+    pytest.importorskip("datasets")
+    from vl3.chat import parts_of
+    from vl3.data import SourceConfig, open_source
+    from vl3.data.check import Summary, check
+    from vl3.media import Decoder
+
+    rows = []
+    for seed in range(5):
+        picture(seed).save(tmp_path / f"{seed}.png")
+        rows.append({"image": f"{seed}.png", "caption": f"thing {seed}" if seed else None})
+    steps = {"export": {"form": form, "per_file": 3, "prompts": ["What is it?"]}}
+    outcomes = curate(recipe(tmp_path, write_table(tmp_path, rows), steps, **PLAIN))
+    assert outcomes[-1].reasons == {"no text": 1}
+    made = tmp_path / "out" / "set" / ("train.jsonl" if form == "jsonl" else "")
+    source = open_source(SourceConfig(path=str(made)))
+    assert [parts_of(sample.messages[-1]) for sample in source] == [[f"thing {seed}"] for seed in range(1, 5)]
+    summary = Summary()
+    with Decoder() as decoder:
+        for found in check(source, decoder):
+            summary = found
+    assert (summary.problems, dict(summary.kinds)) == ([], {"image": 4})
+
+
+def test_a_benchmark_without_pictures_is_told(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "1.png")
+    (tmp_path / "empty").mkdir()
+    steps = {"decode": None, "leaks": {"benchmarks": [str(tmp_path / "empty")]}}
+    with pytest.raises(UserError, match="holds no pictures"):
+        curate(recipe(tmp_path, write_table(tmp_path, [{"image": "1.png"}]), steps, **PLAIN))
