@@ -18,14 +18,22 @@ if TYPE_CHECKING:
 @click.option("--show", is_flag=True, help="Print the resolved recipe and stop.")
 @click.option("--from", "start", metavar="STEP", help="Do this step and all after it again.")
 @click.option("--to", "end", metavar="STEP", help="Stop after this step.")
+@click.option("--datasheet/--no-datasheet", default=True, show_default=True, help="Write OUTPUT/datasheet.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    recipe: Path, overrides: tuple[str, ...], show: bool, start: str | None, end: str | None, as_json: bool
+    recipe: Path,
+    overrides: tuple[str, ...],
+    show: bool,
+    start: str | None,
+    end: str | None,
+    datasheet: bool,
+    as_json: bool,
 ) -> None:
     """Make a training set of a raw pool as RECIPE says, with single settings changed by KEY=VALUE.
 
-    Each step's rows are kept as Parquet in OUTPUT/steps; dropped ones stay there with the reason. A run that was
-    stopped goes on where it was; steps whose settings have not changed are not done again.
+    Each step's rows are kept as Parquet in OUTPUT/steps; dropped ones stay there with the reason, and
+    OUTPUT/datasheet.html shows what was done. A run that was stopped goes on where it was; steps whose settings have
+    not changed are not done again.
 
     \b
     Examples:
@@ -45,6 +53,7 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
+    from vl3.curate.datasheet import write_datasheet
     from vl3.curate.pipeline import curate
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -54,16 +63,20 @@ def command(
             progress.update(bar, description=name, completed=done, total=total or None)
 
         outcomes = curate(config, start, end, on_progress)
-    _print(outcomes, as_json)
+        page = None
+        if datasheet:
+            progress.update(bar, description="datasheet", completed=0, total=None)
+            page = write_datasheet(Path(config.output))
+    _print(outcomes, page, as_json)
 
 
-def _print(outcomes: list["Outcome"], as_json: bool) -> None:
+def _print(outcomes: list["Outcome"], page: Path | None, as_json: bool) -> None:
     if as_json:
         facts = [
             {"step": o.name, "rows": o.rows, "kept": o.kept, "dropped": o.reasons, "notes": o.notes, "reused": o.reused}
             for o in outcomes
         ]
-        click.echo(json.dumps({"steps": facts, "folder": str(outcomes[-1].folder)}))
+        click.echo(json.dumps({"steps": facts, "folder": str(outcomes[-1].folder), "datasheet": page and str(page)}))
         return
     from rich.console import Console
     from rich.table import Table
@@ -78,3 +91,5 @@ def _print(outcomes: list["Outcome"], as_json: bool) -> None:
         for note in outcome.notes:
             click.echo(f"{outcome.name}: {note}")
     click.echo(f"rows are in {outcomes[-1].folder}")
+    if page is not None:
+        click.echo(f"the datasheet is {page}")

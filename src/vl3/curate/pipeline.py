@@ -105,6 +105,19 @@ def curate(
         return outcomes
 
 
+def finished_steps(output: Path) -> list[Outcome]:
+    """What the steps of a run's folder did that are finished, the raw pool first. UserError if there is none."""
+    outcomes = []
+    for folder in sorted((output / "steps").glob("[0-9][0-9]_*")):
+        outcome = _finished(folder, folder.name.partition("_")[2])
+        if outcome is None:
+            break
+        outcomes.append(outcome)
+    if not outcomes:
+        raise UserError(f"{output}: holds no finished step of a run of vl3 curate")
+    return outcomes
+
+
 def parts_of(folder: Path) -> list[Path]:
     """The finished Parquet files of a step, in order."""
     return sorted(folder.glob("part-*.parquet"))
