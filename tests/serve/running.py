@@ -71,6 +71,7 @@ def running(
             try:
                 yield Running(address(listener), serving, server)
             finally:
+                serving.drain()
                 server.should_exit = True
                 thread.join(30)
                 assert not thread.is_alive()

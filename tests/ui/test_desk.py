@@ -49,7 +49,7 @@ def test_the_answer_streams_with_linked_times_and_the_frames_seen(desk: Both, dr
     growing = [view.bubbles[-1]["content"] for view in views]
     assert len(set(growing)) > 4  # piece by piece
     assert growing[-1] == "It turns from [1.0](#v=0&t=1.000) to [2.5](#v=0&t=2.500) seconds."
-    assert views[-1].bubbles[0]["content"] == "`clip.mp4 1.0- s`\n\nWhen does it turn?"
+    assert views[-1].bubbles[0]["content"] == "`clip.mp4 from 1.0 s`\n\nWhen does it turn?"
     # the frames are those of the clip at these times: frame k shows the number k and stands at k/4 s
     strip = views[-1].frames
     assert re.findall(r"<b>([\d.]+) s</b>", strip) == ["1.0", "1.5", "2.0", "2.5", "3.0", "3.5"]

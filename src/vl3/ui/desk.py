@@ -243,10 +243,9 @@ def _user_bubble(message: Message) -> Bubble:
 def _called(part: dict[str, Any]) -> str:
     """A medium in a few words: its name, and which part of it is looked at."""
     name = Path(part[part["type"]]).name.replace("`", "'")
-    if "start_s" not in part and "end_s" not in part:
-        return name
-    end = f"{part['end_s']:.1f}" if "end_s" in part else ""
-    return f"{name} {part.get('start_s', 0):.1f}-{end} s"
+    start = f" from {part['start_s']:.1f}" if "start_s" in part else ""
+    end = f" to {part['end_s']:.1f}" if "end_s" in part else ""
+    return f"{name}{start}{end}{' s' * bool(start or end)}"
 
 
 def _last_clip(prepared: Prepared | None) -> MediaInfo | None:
