@@ -219,7 +219,7 @@ def _table_row(source: SourceConfig, record: Mapping[str, Any], where: str, root
     if isinstance(medium, bytes):
         return {**row, "path": str(keep(place.output, medium))}
     row["kind"] = kind_of(medium)
-    if re.match(r"https?://", medium, re.IGNORECASE):
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", medium):
         return {**row, "url": medium}
     return {**row, "path": str(root / medium)}
 

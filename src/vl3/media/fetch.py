@@ -15,6 +15,7 @@ from vl3 import __version__
 from vl3.errors import UserError
 from vl3.media.info import Encoded, FetchLimits, TemporaryFile
 
+AGENT = f"vl3/{__version__}"
 CHUNK = 1 << 18
 REDIRECTS = {301, 302, 303, 307, 308}
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -22,6 +23,17 @@ URL_SAFE = "/?%:@!$&'()*+,;=~-._"
 UNICAST = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given out to the public internet (IANA)."""
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class RefusedError(UserError):
+    """The server answered with anything but the file."""
+
+    def __init__(self, name: str, response: http.client.HTTPResponse) -> None:
+        super().__init__(f"{name}: the server answered {response.status} {response.reason}")
+        self.status = response.status
+        after = response.getheader("Retry-After") or ""
+        self.retry_after_s = float(after) if after.isdecimal() else None
+        """Seconds that it asks to wait, if it says so in seconds."""
 
 
 def fetch(url: str, limits: FetchLimits) -> Encoded:
@@ -38,7 +50,7 @@ def fetch(url: str, limits: FetchLimits) -> Encoded:
                 url = urllib.parse.urljoin(url, response.getheader("Location") or "")
                 continue
             if response.status != 200:
-                raise UserError(f"{name}: the server answered {response.status} {response.reason}")
+                raise RefusedError(name, response)
             return Encoded(name, _save(response, name, limits))
     raise UserError(f"{name}: more than {limits.max_redirects} redirects")
 
@@ -101,7 +113,7 @@ def _request(sock: socket.socket, parts: urllib.parse.SplitResult) -> http.clien
     target = urllib.parse.quote(urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=URL_SAFE)
     headers = {
         "Host": parts.netloc.rpartition("@")[2],
-        "User-Agent": f"vl3/{__version__}",
+        "User-Agent": AGENT,
         "Accept-Encoding": "identity",
         "Connection": "close",
     }

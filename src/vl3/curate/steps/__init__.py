@@ -8,6 +8,7 @@ from vl3.curate.step import Step
 from vl3.curate.steps.decode import DecodeConfig, decode_step
 from vl3.curate.steps.exact import ExactConfig, exact_step
 from vl3.curate.steps.export import ExportConfig, export_step
+from vl3.curate.steps.fetch import FetchConfig, fetch_step
 from vl3.curate.steps.leaks import LeaksConfig, leaks_step
 from vl3.curate.steps.motion import MotionConfig, motion_step
 from vl3.curate.steps.near import NearConfig, near_step
@@ -29,6 +30,7 @@ class Kind:
 
 
 STEPS: dict[str, Kind] = {
+    "fetch": Kind(FetchConfig, fetch_step),
     "decode": Kind(DecodeConfig, decode_step),
     "shape": Kind(ShapeConfig, shape_step),
     "exact": Kind(ExactConfig, exact_step),

@@ -72,6 +72,8 @@ def jpeg_fault(data: bytes) -> str | None:
 
 
 def _opened(config: DecodeConfig, rows: Rows, number: int) -> tuple[Image.Image | None, str | None]:
+    if rows["path"][number] is None:
+        return None, "not fetched: put the step fetch before this one"
     try:
         data = content(rows, number)
     except OSError as error:
