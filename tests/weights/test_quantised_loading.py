@@ -13,7 +13,9 @@ from torch import Tensor
 from tests.tiny import tiny_checkpoint, tiny_config, tiny_model
 from vl3.errors import UserError
 from vl3.model import KVCache, VideoLLaMA3, Visual
-from vl3.weights import load_checkpoint, save_checkpoint, weight_bytes
+from vl3.weights import Quantize, load_checkpoint, save_checkpoint, weight_bytes
+from vl3.weights.adapter import Adapter, save_adapter
+from vl3.weights.linear_int4 import Int4GatedMLP, Int4Linear, dequantised_int4, quantised_int4
 from vl3.weights.linear_int8 import STEPS, Int8Embedding, Int8Linear
 from vl3.weights.names import Layout
 from vl3.weights.quantised import dequantised, quantised
@@ -92,13 +94,62 @@ def test_an_embedding_and_the_head_tied_to_it() -> None:
     assert torch.equal(Int8Linear.tied(embedding)(x), Int8Linear([table])(x))
 
 
-def reference(model: VideoLLaMA3) -> VideoLLaMA3:
-    """The plain model with the weights that int8 rounds to."""
+def test_int4_rounds_groups_of_32() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(40, 96)
+    weight[3, 32:64] = 0
+    weight[4] *= 1e-4
+    steps, scale = quantised_int4(weight)
+    assert steps.min() == -8 and steps.max() == 7 and steps.shape == (40, 3, 32)
+    rounded = dequantised_int4(steps, scale)
+    assert (rounded[3, 32:64] == 0).all()
+    error = (rounded - weight).norm(dim=1) / weight.norm(dim=1)
+    assert error.max() < 0.12
+    # no other scale of a group would have been nearer with the same steps
+    for factor in (0.99, 1.01):
+        other = dequantised_int4(steps, scale.float() * factor)
+        assert (other - weight).norm() > (rounded - weight).norm()
+
+
+def test_values_that_four_bits_hold_stay_as_they_are() -> None:
+    torch.manual_seed(0)
+    steps = torch.randint(-8, 8, (10, 4, 32))
+    steps[:, :, 0] = -8
+    weight = (steps * 2.0 ** torch.randint(-6, 3, (10, 4, 1))).flatten(1)
+    assert torch.equal(dequantised_int4(*quantised_int4(weight)), weight)
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 64, 150])
+def test_the_int4_kernel_is_the_product_of_what_was_rounded(tokens: int) -> None:
+    torch.manual_seed(tokens)
+    weights, biases = [torch.randn(48, 96), torch.randn(10, 96) * 3], [torch.randn(48), torch.randn(10)]
+    x = torch.randn(tokens, 96) * torch.logspace(-2, 2, tokens)[:, None]
+    rounded = torch.cat([dequantised_int4(*quantised_int4(weight)) for weight in weights]).double()
+    wanted = x.double() @ rounded.T + torch.cat(biases)
+    layer = Int4Linear(weights, biases)
+    got = layer(x)
+    assert ((got - wanted).norm(dim=1) / wanted.norm(dim=1)).max() < 0.012, "it rounds inputs to 8 bits at most"
+    assert torch.equal(layer(x), got)
+    assert layer(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_an_int4_mlp_is_the_plain_one_of_rounded_weights() -> None:
+    torch.manual_seed(0)
+    weights = [torch.randn(64, 32) / 6, torch.randn(64, 32) / 6, torch.randn(32, 64) / 8]
+    x = torch.randn(9, 32)
+    gate, up, down = (dequantised_int4(*quantised_int4(weight)) for weight in weights)
+    wanted = (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ down.T
+    assert (Int4GatedMLP(*weights)(x) - wanted).norm() / wanted.norm() < 0.012
+
+
+def reference(model: VideoLLaMA3, quantize: Quantize) -> VideoLLaMA3:
+    """The plain model with the weights that are rounded to."""
     copy = tiny_model(model.config)
     weights = dict(model.state_dict())
     for name, tensor in weights.items():
         if tensor.ndim == 2 and (name.startswith(("language.", "vision.blocks."))):
-            weights[name] = dequantised(*quantised(tensor))
+            in_4_bits = quantize == "int4" and name.startswith("language.layers.")
+            weights[name] = dequantised_int4(*quantised_int4(tensor)) if in_4_bits else dequantised(*quantised(tensor))
     copy.load_state_dict(weights)
     return copy
 
@@ -114,15 +165,19 @@ def picture() -> Visual:
     return Visual(patches, (1, 4, 6), 2, torch.ones(1, 6, dtype=torch.bool))
 
 
-@pytest.mark.parametrize("layout", ["vl3", "transformers", "authors"])
-@pytest.mark.parametrize("tie", [True, False])
-def test_every_layout_is_packed_and_computes_nearly_the_same(tmp_path: Path, layout: Layout, tie: bool) -> None:
+@pytest.mark.parametrize(
+    ("layout", "tie", "quantize"),
+    [("vl3", True, "int8"), ("transformers", False, "int8"), ("authors", True, "int4"), ("vl3", False, "int4")],
+)
+def test_every_layout_is_packed_and_computes_nearly_the_same(
+    tmp_path: Path, layout: Layout, tie: bool, quantize: Quantize
+) -> None:
     config = tiny_config(tie=tie)
     plain = replace(tiny_checkpoint(), config=config, model=tiny_model(config))
     save_checkpoint(plain, tmp_path / "m", layout)
-    packed = load_checkpoint(tmp_path / "m", quantize="int8")
+    packed = load_checkpoint(tmp_path / "m", quantize=quantize)
     ids = torch.arange(5, 60)
-    rounded = reference(load_checkpoint(tmp_path / "m").model)
+    rounded = reference(load_checkpoint(tmp_path / "m").model, quantize)
     # the inputs of each layer are rounded beside the weights; layers in a wrong place are far beyond this
     for got, wanted in [
         (hidden(packed.model, ids), hidden(rounded, ids)),
@@ -157,4 +212,26 @@ def test_the_bytes_of_a_model_are_known_without_loading_it() -> None:
     assert weight_bytes(config, None, torch.bfloat16) == 2 * plain
     assert weight_bytes(config, None, torch.float32) == 4 * plain
     big = replace(config, language=replace(config.language, hidden_size=640, intermediate_size=2560))
-    assert 0.5 < weight_bytes(big, "int8", torch.bfloat16) / weight_bytes(big, None, torch.bfloat16) < 0.6
+    plain, int8, int4 = (weight_bytes(big, how, torch.bfloat16) for how in (None, "int8", "int4"))  # type: ignore[arg-type]
+    assert 0.5 < int8 / plain < 0.6 and 0.34 < int4 / plain < 0.45
+
+
+def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UserError, match=r"int4 needs openvino: pip install 'vl3\[int4\]'"):
+        load_checkpoint(tmp_path, quantize="int4")
+
+
+def test_an_adapter_is_merged_before_its_model_is_packed(tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "base", "vl3")
+    layer = "language.layers.0.mlp.down_proj"
+    torch.manual_seed(0)
+    trained = {f"{layer}.lora_A.x": torch.randn(4, 96), f"{layer}.lora_B.x": torch.randn(64, 4)}
+    adapter = Adapter(str(tmp_path / "base"), trained, {"language": 0.1}, tiny_checkpoint().processor)
+    save_adapter(tmp_path / "adapter", adapter)
+    ids = torch.arange(5, 40)
+    got = hidden(load_checkpoint(tmp_path / "adapter", quantize="int8").model, ids)
+    wanted = hidden(reference(load_checkpoint(tmp_path / "adapter").model, "int8"), ids)
+    assert (got - wanted).norm() / wanted.norm() < 0.06
+    base = hidden(load_checkpoint(tmp_path / "base", quantize="int8").model, ids)
+    assert (got - base).norm() / wanted.norm() > 0.2

@@ -34,8 +34,9 @@ _MODEL: list[Option] = [
     ),
     click.option(
         "--quantize",
-        type=click.Choice(["int8"]),
-        help="Pack the matrices in 8 bits, on a CPU: smaller, faster, and answers change a little.",
+        type=click.Choice(["int8", "int4"]),
+        help="On a CPU, pack the matrices in 8 bits, or the decoder's in 4: smaller and faster, but answers change a "
+        "little. int4 needs: pip install 'vl3[int4]'",
     ),
     click.option(
         "--decode-timeout", type=float, default=120.0, show_default=True, help="Most seconds to read one file."

@@ -39,9 +39,10 @@ def load(
     """Loads a checkpoint (hub id or folder, any layout; `nano` comes with this package) for inference.
 
     device: "auto" takes CUDA where there is one. dtype: "auto" keeps the stored type, or float32 on a CPU that has no
-    bfloat16 arithmetic; else "float32", "bfloat16" or "float16". quantize: "int8" packs the matrices in 8 bits, on a
-    CPU: smaller, faster, and answers change a little (docs/quantisation.md). limits: what may be fetched; time_limit_s:
-    the most seconds for opening or decoding one medium. on_stage is told what is being done, for progress displays.
+    bfloat16 arithmetic; else "float32", "bfloat16" or "float16". quantize: "int8" or "int4" packs the matrices, on a
+    CPU: smaller, faster, and answers change a little (docs/quantisation.md). limits: what may be fetched;
+    time_limit_s: the most seconds for opening or decoding one medium. on_stage is told what is being done, for progress
+    displays.
     """
     chosen = pick_device(device)
     if on_stage is not None:

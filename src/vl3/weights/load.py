@@ -77,7 +77,7 @@ def load_checkpoint(
         if quantize is None:
             fill(model, {ours: tensors.get(name, dtype) for ours, name in published.items()})
         else:
-            fill_packed(model, lambda ours: tensors.get(published[ours], dtype))
+            fill_packed(model, lambda ours: tensors.get(published[ours], dtype), quantize)
     return Checkpoint(
         model=model.eval(),
         config=config,
@@ -124,7 +124,7 @@ def _with_adapter(folder: Path, dtype: torch.dtype | None, device: str, quantize
         fill(base.model, weights)
     else:
         base.model.to("meta")
-        fill_packed(base.model, weights.pop)
+        fill_packed(base.model, weights.pop, quantize)
     return replace(base, processor=adapter.processor, path=folder, quantize=quantize)
 
 

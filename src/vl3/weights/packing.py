@@ -1,22 +1,24 @@
-"""Filling a model with packed weights: the linear layers of decoder and vision encoder in 8 or 4 bits, the embedding
-and the output head in 8, and all else (norms, biases, projector, convolutions) in the model's own type.
+"""Filling a model with packed weights: the decoder's linear layers in 8 or 4 bits; the vision encoder's, the embedding
+and the output head in 8; all else (norms, biases, projector, convolutions) in the model's own type.
 """
 
 from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vl3.config import ModelConfig
 from vl3.errors import UserError
 from vl3.model import VideoLLaMA3
 from vl3.model.language import CausalAttention, GatedMLP
 from vl3.model.vision import VisionAttention, VisionMLP
+from vl3.weights.linear_int4 import GROUP, Int4GatedMLP, Int4Linear, require_openvino
 from vl3.weights.linear_int8 import Int8Embedding, Int8Linear
 
-Quantize = Literal["int8"]
-"""How the linear layers are packed."""
+Quantize = Literal["int8", "int4"]
+"""How the decoder's linear layers are packed."""
+_DECODER = "language.layers."
 _TABLES = ("language.embed_tokens.weight", "language.lm_head.weight")
 
 
@@ -27,27 +29,41 @@ def check_quantize(quantize: str | None, device: str) -> None:
         raise UserError(f"unknown way to quantise {quantize!r}: use {' or '.join(known)}")
     if quantize is not None and torch.device(device).type != "cpu":
         raise UserError(f"quantised models run on CPUs, and the device is {device}: use --device cpu, or no --quantize")
+    if quantize == "int4":
+        require_openvino()
 
 
-def fill_packed(model: VideoLLaMA3, get: Callable[[str], Tensor]) -> None:
+def fill_packed(model: VideoLLaMA3, get: Callable[[str], Tensor], quantize: Quantize) -> None:
     """Fills a model whose tensors are still on the meta device. get: a tensor by our name, asked for once.
 
-    Each is packed as it comes, so that the model is never in memory twice.
+    Each is packed as it comes, so that the model is never in memory twice. A layer whose rows do not fit int4's groups
+    gets int8.
     """
 
-    def linear(*layers: str) -> Int8Linear:
-        biases = [get(f"{layer}.bias") for layer in layers if f"{layer}.bias" in names]
-        return Int8Linear([get(f"{layer}.weight") for layer in layers], biases)
+    def linear(*layers: str) -> nn.Module:
+        weights = [get(f"{layer}.weight") for layer in layers]
+        biases = [get(f"{layer}.bias") for layer in layers if f"{layer}.bias" in shapes]
+        if quantize == "int4" and layers[0].startswith(_DECODER) and in_groups(layers[0]):
+            return Int4Linear(weights, biases)
+        return Int8Linear(weights, biases)
 
-    names = set(model.state_dict())
+    def in_groups(layer: str) -> bool:
+        return shapes[f"{layer}.weight"][1] % GROUP == 0
+
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for path, module in list(model.named_modules()):
         if isinstance(module, CausalAttention | VisionAttention):
             module.fuse(linear(f"{path}.q_proj", f"{path}.k_proj", f"{path}.v_proj"))
             out = "o_proj" if isinstance(module, CausalAttention) else "out_proj"
             module.add_module(out, linear(f"{path}.{out}"))
         elif isinstance(module, GatedMLP):
-            module.fuse(linear(f"{path}.gate_proj", f"{path}.up_proj"))
-            module.add_module("down_proj", linear(f"{path}.down_proj"))
+            gate, up, down = (f"{path}.{name}_proj" for name in ("gate", "up", "down"))
+            if quantize == "int4" and in_groups(gate) and in_groups(down):
+                whole = Int4GatedMLP(*(get(f"{layer}.weight") for layer in (gate, up, down)))
+                model.get_submodule(path.rpartition(".")[0]).add_module("mlp", whole)
+            else:
+                module.fuse(linear(gate, up))
+                module.add_module("down_proj", linear(down))
         elif isinstance(module, VisionMLP):
             module.add_module("fc1", linear(f"{path}.fc1"))
             module.add_module("fc2", linear(f"{path}.fc2"))
@@ -72,12 +88,14 @@ def _tensor_bytes(name: str, tensor: Tensor, config: ModelConfig, quantize: Quan
     if name == _TABLES[0]:
         looked_up = rows * (columns + 4)
         return looked_up + (_int8_bytes(rows, columns) if config.language.tie_embeddings else 0)
+    if quantize == "int4" and name.startswith(_DECODER) and columns % GROUP == 0:
+        return rows * columns // 2 + 6 * rows * columns // GROUP  # a scale as given, and as the kernels want it
     return _int8_bytes(rows, columns)
 
 
 def is_packed(name: str) -> bool:
     """Whether a matrix of our name is packed."""
-    return name in _TABLES or name.startswith(("language.layers.", "vision.blocks."))
+    return name in _TABLES or name.startswith((_DECODER, "vision.blocks."))
 
 
 def _int8_bytes(rows: int, columns: int) -> int:
