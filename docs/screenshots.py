@@ -11,8 +11,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.saying import Saying
 from tests.ui.conftest import page_running
-from tests.ui.saying import Saying
 
 CITY = Path(__file__).parents[1] / "assets" / "city.mp4"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]

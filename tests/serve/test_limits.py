@@ -4,15 +4,18 @@ import concurrent.futures
 import http.client
 import json
 import logging
+import re
 import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from tests.saying import Saying
 from tests.serve.asking import data_url, image, png, user
 from tests.serve.running import MODEL, Running, running
 from vl3.errors import UserError
@@ -279,3 +282,69 @@ def test_a_form_of_another_page_is_not_taken_for_json(server: Running) -> None:
     body = json.dumps({"model": MODEL, "messages": [user("hi")]})
     connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "text/plain"})
     assert connection.getresponse().status == 400
+
+
+# ------------------------------------------------------------------------------------------------------------- headers
+
+
+def _dribble(sock: socket.socket, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sock.sendall(b"x: y\r\n")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("after_a_request", [False, True])
+def test_a_header_that_dribbles(after_a_request: bool) -> None:
+    with running(ServerConfig(header_timeout_s=0.5)) as server:
+        where = urllib.parse.urlsplit(server.url)
+        with socket.create_connection((where.hostname, where.port), timeout=5) as sock:
+            if after_a_request:
+                sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b"200" in sock.recv(1000)
+            sock.sendall(b"GET /health HTTP/1.1\r\n")
+            with pytest.raises(ConnectionError):
+                _dribble(sock, 5.0)
+        # whoever is quick is not hurt, however long the answer takes
+        assert server.client().models.list().data[0].id == MODEL
+
+
+def test_a_long_answer_is_not_given_up() -> None:
+    with running(ServerConfig(header_timeout_s=0.2), make_service=Saying) as server:
+        service = server.serving.service
+        assert isinstance(service, Saying)
+        service.text, service.delay_s = "word " * 10, 0.02
+        assert ask(server.client(), max_tokens=60).choices[0].message.content == "word " * 10
+        where = urllib.parse.urlsplit(server.url)
+        with socket.create_connection((where.hostname, where.port), timeout=5) as silent:
+            assert silent.recv(1) == b""
+
+
+# ------------------------------------------------------------------------------------------------ what was asked before
+
+
+def test_a_second_question_about_a_video_reads_only_the_question(folder: Path) -> None:
+    limits = ServiceConfig(prefix_bytes=64 << 20, vision_bytes=64 << 20)
+    with running(ServerConfig(media_folder=folder), service_config=limits) as server:
+        client = server.client()
+
+        def usage(question: str) -> Any:
+            part = {"type": "video_url", "video_url": {"url": "clip.mp4"}}
+            said = client.chat.completions.create(model=MODEL, messages=[user(part, question)], max_tokens=2)  # type: ignore[list-item]
+            return said.usage
+
+        first, second = usage("What happens?"), usage("Who is there?")
+        assert first.prompt_tokens_details.cached_tokens == 0
+        assert second.prompt_tokens_details.cached_tokens > second.prompt_tokens_details.visual_tokens > 10
+        assert server.serving.service.stats().vision_hits == 1
+
+
+def test_the_reference_needs_nothing_from_elsewhere(server: Running) -> None:
+    status, body = get(server, "/docs")
+    page = body.decode()
+    assert status == 200
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page) and "<script" not in page
+    for name in ("POST /v1/chat/completions", "max_visual_tokens", "vl3: published, off, grey=2", "GET /ready"):
+        assert name in page, name
+    targets = set(re.findall(r'href="#([^"]+)"', page))
+    assert targets and targets <= set(re.findall(r'id="([^"]+)"', page))

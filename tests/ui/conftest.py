@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from PIL import Image
 
 from tests.media.clips import picture, write_clip
+from tests.saying import Saying
 from tests.serve.running import Running, running
 from tests.tiny import tiny_checkpoint
-from tests.ui.saying import Saying
 from vl3.generate import Assistant
 from vl3.media import Decoder
 from vl3.serve.config import ServerConfig

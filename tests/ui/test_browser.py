@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.saying import Saying
 from tests.serve.running import Running
-from tests.ui.saying import Saying
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = Path("/usr/bin/chromium")

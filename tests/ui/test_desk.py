@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.media.clips import number_in
-from tests.ui.saying import Saying
+from tests.saying import Saying
 from vl3.errors import UserError
 from vl3.ui.config import PageConfig
 from vl3.ui.desk import Desk

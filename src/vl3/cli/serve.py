@@ -36,6 +36,20 @@ _SERVER = [
     click.option("--max-upload", type=int, default=2048, show_default=True, help="Largest upload or download, in MiB."),
     click.option("--max-running", type=int, default=8, show_default=True, help="Requests answered side by side."),
     click.option("--max-waiting", type=int, default=64, show_default=True, help="Requests that wait; more get 429."),
+    click.option(
+        "--prefix-cache",
+        type=click.IntRange(min=0),
+        default=1024,
+        show_default=True,
+        help="Most MiB of prompts kept as read, for questions that begin alike.",
+    ),
+    click.option(
+        "--vision-cache",
+        type=click.IntRange(min=0),
+        default=256,
+        show_default=True,
+        help="Most MiB of images and videos kept as seen, for further questions about them.",
+    ),
     click.option("--fetch-timeout", type=float, default=60.0, show_default=True, help="Most seconds of a download."),
     click.option("--request-timeout", type=float, default=600.0, show_default=True, help="Most seconds of a request."),
     click.option("--drain", type=float, default=60.0, show_default=True, help="Seconds to finish in when stopped."),
@@ -86,7 +100,12 @@ def serve(given: dict[str, Any], finish: "Callable[[FastAPI, Serving], str]") ->
 
     config, keys = _config(given), read_keys(given["api_keys"])
     listener = bind(given["host"], given["port"])  # before the model is loaded: a port that is taken is said at once
-    limits = ServiceConfig(max_running=given["max_running"], max_waiting=given["max_waiting"])
+    limits = ServiceConfig(
+        max_running=given["max_running"],
+        max_waiting=given["max_waiting"],
+        prefix_bytes=given["prefix_cache"] * MIB,
+        vision_bytes=given["vision_cache"] * MIB,
+    )
     with listener, loaded_assistant(given) as assistant, Service(assistant, limits) as service:
         setup_server_logging(given["verbose"])
         if not len(keys) and given["host"] not in ("127.0.0.1", "localhost", "::1"):

@@ -13,10 +13,11 @@ FinishReason = Literal["stop", "length"]
 
 
 class PromptTokens(BaseModel):
-    """vl3: the visual tokens of a prompt."""
+    """Of a prompt's tokens."""
 
-    visual_tokens: int = Field(description="after pruning; part of prompt_tokens")
-    visual_tokens_before_pruning: int
+    cached_tokens: int = Field(description="those that had been read before")
+    visual_tokens: int = Field(description="vl3: after pruning; part of prompt_tokens")
+    visual_tokens_before_pruning: int = Field(description="vl3")
 
 
 class Usage(BaseModel):
@@ -186,6 +187,7 @@ def usage(prompts: list[Answer], answers: list[Answer]) -> Usage:
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
         prompt_tokens_details=PromptTokens(
+            cached_tokens=sum(answer.num_cached_tokens for answer in prompts),
             visual_tokens=sum(answer.num_visual_tokens for answer in prompts),
             visual_tokens_before_pruning=sum(answer.num_visual_tokens_unpruned for answer in prompts),
         ),

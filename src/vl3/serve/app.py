@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from vl3 import __version__
 from vl3.generate.service import Service
-from vl3.serve import answers, chat, completions, errors, upload
+from vl3.serve import answers, chat, completions, errors, reference, upload
 from vl3.serve.config import ServerConfig
 from vl3.serve.gate import Gate
 from vl3.serve.generation import ClientGoneError
@@ -58,6 +58,7 @@ def app_of(serving: Serving) -> FastAPI:
         summary="VideoLLaMA3 by OpenAI's API",
         lifespan=lifespan,
         responses=ERRORS,
+        docs_url=None,  # FastAPI's come from a network of others
         redoc_url=None,
     )
     errors.install(app)
@@ -70,6 +71,7 @@ def app_of(serving: Serving) -> FastAPI:
     for routes in (chat.routes, completions.routes, upload.routes, _models, _metrics):
         app.include_router(routes(serving), dependencies=guarded)
     app.include_router(_health(serving))
+    app.include_router(reference.routes(app))
     # the last one added is the first to see a request
     app.add_middleware(Gate, config=serving.config, keys=serving.keys)
     app.add_middleware(AccessLog, metrics=serving.metrics)

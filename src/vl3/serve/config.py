@@ -29,6 +29,8 @@ class ServerConfig:
     """Largest request, in bytes; base64 media count."""
     max_upload_bytes: Bytes = 2 << 30
     """Largest uploaded file, in bytes."""
+    header_timeout_s: Positive = 20.0
+    """Most seconds until a connection has sent the whole header of a request."""
     body_timeout_s: Positive = 60.0
     """Most seconds until a request has arrived whole."""
     upload_timeout_s: Positive = 3600.0

@@ -14,13 +14,14 @@ from vl3.serve.logs import facts
 GUARDED = ("/v1/", "/metrics")
 """What needs a key. Health, documentation and the page do not."""
 UPLOADS = "/v1/files"
+PAGE_UPLOADS = "/gradio_api/upload"
 FORM_BYTES = 64 << 10
 """What a form may hold beside the uploaded file."""
 
 
 class Gate:
-    """ASGI: refuses callers without a key (401), requests beyond the server's room (429), and bodies that are too large
-    (413) or too slow (408)."""
+    """ASGI: refuses callers without a key (401), requests beyond the server's room (429), and, also where no key is
+    needed, bodies that are too large (413) or too slow (408)."""
 
     def __init__(self, app: ASGIApp, config: ServerConfig, keys: Keys) -> None:
         self._app = app
@@ -29,23 +30,26 @@ class Gate:
         self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        guarded = scope["path"].startswith(GUARDED)
+        counted = guarded and scope["method"] == "POST"
         try:
-            facts(scope).owner = self._owner(headers)
+            if guarded:
+                facts(scope).owner = self._owner(headers)
             body = _Body(receive, headers, *self._limits(scope["path"]))
-            if scope["method"] == "POST" and self._inside >= self._config.max_requests:
+            if counted and self._inside >= self._config.max_requests:
                 raise busy()
         except ApiError as error:
             await error.response()(scope, receive, send)
             return
-        self._inside += scope["method"] == "POST"
+        self._inside += counted
         try:
             await self._app(scope, body.receive, send)
         finally:
-            self._inside -= scope["method"] == "POST"
+            self._inside -= counted
 
     def _owner(self, headers: Headers) -> str:
         owner = self._keys.owner(headers.get("authorization"))
@@ -55,7 +59,7 @@ class Gate:
         return owner
 
     def _limits(self, path: str) -> tuple[int, float]:
-        if path.rstrip("/") == UPLOADS:
+        if path.rstrip("/") in (UPLOADS, PAGE_UPLOADS):
             return self._config.max_upload_bytes + FORM_BYTES, self._config.upload_timeout_s
         return self._config.max_body_bytes, self._config.body_timeout_s
 

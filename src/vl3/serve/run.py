@@ -1,10 +1,12 @@
 """Running the app on a port until a signal; then what was accepted is finished first."""
 
+import asyncio
 import socket
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vl3.errors import UserError
 from vl3.serve.serving import Serving
@@ -32,6 +34,38 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Impatient(H11Protocol):
+    """HTTP/1.1 that gives up connections on which no request's header arrives whole in time."""
+
+    header_timeout_s: float
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The clock starts with the connection."""
+        super().connection_made(transport)
+        self._deadline: asyncio.TimerHandle | None = self.loop.call_later(self.header_timeout_s, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """It starts again with the first byte of a further request, and stops when a header is whole."""
+        if self._deadline is None and not self._answering():
+            self._deadline = self.loop.call_later(self.header_timeout_s, self.transport.abort)
+        super().data_received(data)
+        if self._answering():
+            self._stop_the_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to wait for any more."""
+        self._stop_the_clock()
+        super().connection_lost(exc)
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _stop_the_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
 class Server(uvicorn.Server):
     """uvicorn, telling `serving` when it was told to stop.
 
@@ -43,6 +77,7 @@ class Server(uvicorn.Server):
         self._serving = serving
         config = uvicorn.Config(
             app,
+            http=type("Impatient", (_Impatient,), {"header_timeout_s": serving.config.header_timeout_s}),
             log_config=None,
             access_log=False,
             server_header=False,
