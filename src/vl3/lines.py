@@ -1,10 +1,26 @@
-"""Files of JSON lines that grow while work goes on, and may end in half a line when it was killed."""
+"""Files of JSON lines: those that people write, and logs that may end in half a line when the work was killed."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vl3.errors import UserError
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """(number from 1 on, content) of each line that is not blank. UserError with file and line for what is not JSON.
+
+    Only line feeds end a line: other separators of Unicode may stand inside a text.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if line.strip():
+                    yield number, _parsed(line, f"{path}:{number}", "not valid JSON")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
 
 
 def whole_lines(path: Path, mend: bool = False) -> list[Any]:
@@ -19,12 +35,12 @@ def whole_lines(path: Path, mend: bool = False) -> list[Any]:
     if mend and len(whole) < len(content):  # the run was killed while it wrote
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    lines = whole.decode("utf-8").split("\n")[:-1]
-    return [_parsed(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    says = "not a line of this program's log; give another folder with -o"
+    return [_parsed(line, f"{path}:{number}", says) for number, line in enumerate(whole.split(b"\n")[:-1], 1)]
 
 
-def _parsed(line: str, where: str) -> Any:
+def _parsed(line: bytes, where: str, says: str) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not a line of this program's log; give another folder with -o") from error
+        return json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # also other encodings, numbers of 5000 digits, endless nesting
+        raise UserError(f"{where}: {says} ({error})") from error

@@ -1,11 +1,15 @@
 # ruff: noqa: E501 (published texts in one piece)
 """Every published benchmark on a miniature in exactly its format: what is asked, what is right, what is missing."""
 
+import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from tests.eval.miniatures import MINIATURES
@@ -314,3 +318,53 @@ def test_download_asks_the_hub_for_the_benchmarks_files(tmp_path: Path, monkeypa
     ]
     with pytest.raises(UserError, match="not one download"):
         fetch(BENCHMARKS["lvbench"], tmp_path)
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_files_of_another_form_are_one_line(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    """Each column or key gone, empty, or of another type; whole files empty, or something else."""
+    copy = tmp_path / name
+    shutil.copytree(folders[name], copy, ignore=shutil.ignore_patterns("unpacked"))
+    benchmark = BENCHMARKS[name]
+    for path in sorted(copy.rglob("*")):
+        if path.suffix not in (".parquet", ".json", ".jsonl", ".csv", ".txt", ".srt"):
+            continue
+        content = path.read_bytes()
+        for spoilt in list(spoilings(path)):
+            path.write_bytes(spoilt)
+            try:
+                check(benchmark, copy)
+            except UserError as error:
+                message = str(error)
+                assert "\n" not in message, message
+        path.write_bytes(content)
+    assert check(benchmark, copy).missing == []
+
+
+def spoilings(path: Path) -> Iterator[bytes]:
+    yield from (b"", b"\x00\xff junk", b"<html>404</html>", b"null", b"[1]", b"{}", b'{"a": {}}', b"[{}]")
+    if path.suffix == ".parquet":
+        table = parquet.read_table(path)
+        for place, column in enumerate(table.column_names):
+            none, number = pa.nulls(len(table)), pa.array([7] * len(table))
+            for spoilt in (
+                table.drop_columns([column]),
+                table.set_column(place, column, none),
+                table.set_column(place, column, number),
+            ):
+                buffer = io.BytesIO()
+                parquet.write_table(spoilt, buffer)
+                yield buffer.getvalue()
+    elif path.suffix == ".json" and isinstance(rows := json.loads(path.read_bytes()), list):
+        for key in rows[0]:
+            yield json.dumps([{other: row[other] for other in row if other != key} for row in rows]).encode()
+            yield from (json.dumps([{**row, key: value} for row in rows]).encode() for value in (None, 7, "x", []))
+
+
+def test_a_file_that_is_there_twice_is_told(folders: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "docvqa"
+    shutil.copytree(folders["docvqa"], copy)
+    [path] = (copy / "DocVQA").glob("*.parquet")
+    shutil.copy(path, path.with_name("validation-00001-of-00002.parquet"))
+    with pytest.raises(UserError, match="docvqa: 2 questions are there more than once, such as '49153'"):
+        load(BENCHMARKS["docvqa"], copy, {})

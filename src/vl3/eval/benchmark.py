@@ -86,7 +86,7 @@ def check(benchmark: Benchmark, folder: Path) -> Check:
     media = {name for item in task.items for name in media_files(item.messages)}
     gone = sorted(path for path in media if not Path(path).exists())
     if gone:
-        names = ", ".join(str(Path(path).relative_to(folder.absolute())) for path in gone[:SHOWN])
+        names = ", ".join(path.removeprefix(f"{folder.absolute()}/") for path in gone[:SHOWN])
         more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
         sources = [need.source for need in benchmark.needs if need.what in ("videos", "pictures")] or [benchmark.source]
         missing.append(f"{len(gone)} of {len(media)} {benchmark.medium}s: {names}{more}; published at {sources[0]}")

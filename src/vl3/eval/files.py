@@ -3,13 +3,13 @@
 import csv
 import hashlib
 import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vl3.config import read_json
 from vl3.errors import UserError
+from vl3.lines import json_lines
 from vl3.log import logger
 
 Row = dict[str, Any]
@@ -73,13 +73,7 @@ def json_rows(path: Path) -> list[Row]:
 
 def jsonl_rows(path: Path) -> Iterator[Row]:
     """The objects of a JSON Lines file."""
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not valid JSON: {error}") from error
+    for number, row in json_lines(path):
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: must be an object")
         yield row
@@ -87,7 +81,10 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
 
 def csv_rows(path: Path) -> list[Row]:
     """The rows of a CSV file with a head."""
-    return list(csv.DictReader(io.StringIO(_text(path))))
+    try:
+        return list(csv.DictReader(io.StringIO(_text(path)), restval=""))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a CSV file: {error}") from error
 
 
 def text_lines(path: Path) -> list[str]:
@@ -98,15 +95,36 @@ def text_lines(path: Path) -> list[str]:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text: {error}") from error
 
 
-def need_keys(row: Row, keys: Sequence[str], where: str) -> None:
-    """UserError unless a row has these keys."""
-    gone = [key for key in keys if key not in row]
+Form = Mapping[str, Any]
+"""What a row must have: key -> type, or types joined by `|`, of its value."""
+
+
+def check_row(row: Row, form: Form, where: str) -> None:
+    """UserError unless a row is of this form."""
+    gone = [key for key in form if key not in row]
     if gone:
         raise UserError(f"{where}: has no {', '.join(gone)}; is this the published file? It has {', '.join(row)}")
+    for key, kind in form.items():
+        if not isinstance(row[key], kind):
+            wanted = str(kind).removeprefix("<class '").removesuffix("'>")
+            raise UserError(f"{where}: {key} is {row[key]!r:.60}, not {wanted}; is this the published file?")
+
+
+def letter_at(letters: Mapping[str, str], place: Any, where: str) -> str:
+    """The letter of an option by its place from 0 on, which may be written as text. UserError if there is none."""
+    try:
+        number = int(place)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number < len(letters):
+        raise UserError(f"{where}: the right option is {place!r:.60}, but there are {len(letters)}, counted from 0")
+    return list(letters)[number]
 
 
 def video_file(folder: Path, stem: str) -> str:

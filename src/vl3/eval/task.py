@@ -6,12 +6,14 @@ A benchmark is one file with one function that loads its annotations, words the 
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vl3.chat import Message, media_of, parts_of
+from vl3.errors import UserError
 
 STREAM = "stream"
 """The kind of a question that asks when a watching model first speaks, not for an answer in words."""
@@ -85,7 +87,7 @@ Scored = Sequence[tuple[str, str, str, float]]
 
 @dataclass(frozen=True)
 class Task:
-    """Questions and their scorer."""
+    """Questions and their scorer. UserError for two questions of one id."""
 
     name: str
     items: Sequence[Item]
@@ -99,8 +101,12 @@ class Task:
     """The benchmark's own sums, where they are not the mean over all questions."""
 
     def __post_init__(self) -> None:
-        ids = [item.id for item in self.items]
-        assert len(set(ids)) == len(ids), "item ids must be unique"
+        repeated = [id_ for id_, number in Counter(item.id for item in self.items).items() if number > 1]
+        if repeated:
+            raise UserError(
+                f"{self.name}: {len(repeated)} questions are there more than once, such as {repeated[0]!r}; "
+                "is a file there twice?"
+            )
 
     def limited(self, limit: int | None, seed: int) -> "Task":
         """At most `limit` questions of each reported kind, drawn by `seed`; the order of the rest stays."""

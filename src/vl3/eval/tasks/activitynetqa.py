@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vl3.errors import UserError
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import json_rows, need_keys, video_file
+from vl3.eval.files import check_row, json_rows, video_file
 from vl3.eval.judge import right_or_wrong
 from vl3.eval.measures import short
 from vl3.eval.task import Item, Task, asked, video
@@ -18,16 +18,20 @@ PAGE = "https://github.com/MILVLG/activitynet-qa"
 QUESTIONS = Need("test_q.json", "questions", f"{PAGE}/tree/master/dataset")
 ANSWERS = Need("test_a.json", "answers", f"{PAGE}/tree/master/dataset")
 VIDEOS = Need("all_test/v_*", "videos", "https://huggingface.co/datasets/lmms-eval/ActivityNetQA")
-TYPES = "motion,spatial,temporal,yes_no,colour,object,location,number,other".split(",")
+_NAMES = "motion spatial temporal yes_no colour object location number other".split()
+TYPES = {str(number): name for number, name in enumerate(_NAMES)}
 """By `type` of an answer."""
 
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: the nine types of questions."""
-    answers = {row["question_id"]: row for row in json_rows(ANSWERS.found(folder)[0])}
+    answers = {}
+    for row in json_rows(ANSWERS.found(folder)[0]):
+        check_row(row, {"question_id": str, "answer": str | int | float, "type": int | str}, "test_a.json")
+        answers[row["question_id"]] = row
     items = []
     for row in json_rows(QUESTIONS.found(folder)[0]):
-        need_keys(row, ("video_name", "question", "question_id"), "test_q.json")
+        check_row(row, {"video_name": str, "question": str, "question_id": str}, "test_q.json")
         if row["question_id"] not in answers:
             raise UserError(f"{folder}/test_a.json: has no answer to question {row['question_id']}")
         answer = answers[row["question_id"]]
@@ -36,7 +40,7 @@ def load(folder: Path, _options: Options) -> Task:
         items.append(
             Item(
                 id=row["question_id"],
-                kind=TYPES[int(answer["type"])],
+                kind=TYPES.get(str(answer["type"]), "other"),
                 messages=asked([video(path)], prompt),
                 truth=str(answer["answer"]),
                 cluster=row["video_name"],

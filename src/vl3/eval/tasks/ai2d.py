@@ -6,24 +6,25 @@ Prompt: the one of the annotation file that VideoLLaMA3 names (evaluation/benchm
 from pathlib import Path
 
 from vl3.eval.benchmark import IMAGE, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, letter_at, parquet_rows
 from vl3.eval.measures import choices
 from vl3.eval.task import Item, Task, asked, image, lettered
 from vl3.generate import Options
 
 PAGE = "https://huggingface.co/datasets/lmms-lab-encoder/ai2d"
 FILES = Need("data/test-*.parquet", "questions, answers and diagrams", PAGE)
+FORM = {"question": str, "options": list, "answer": str | int, "image": str}
 
 
 def load(folder: Path, _options: Options) -> Task:
     """One kind."""
     items = []
     for number, row in enumerate(parquet_rows(FILES.found(folder), folder)):
-        need_keys(row, ("question", "options", "answer", "image"), PAGE)
+        check_row(row, FORM, PAGE)
         options = lettered(row["options"])
         listed = "\n".join(f"{letter}. {text}" for letter, text in options.items())
         prompt = f"{row['question']}\n{listed}\nAnswer with the option's letter from the given choices directly."
-        truth = list(options)[int(row["answer"])]
+        truth = letter_at(options, row["answer"], f"{PAGE}: question {number}")
         words = asked([image(row["image"])], prompt)
         items.append(Item(f"{number}", "diagram", words, truth, row["image"], choices=options))
     return Task("ai2d", items, choices)

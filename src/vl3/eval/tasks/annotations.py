@@ -6,7 +6,6 @@ kinds of `vl3.eval.scorers` there are `choice` (options are lines of the questio
 pattern that must occur in the answer, in any case) and `judge` (a language model compares, if there is one).
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from vl3.eval.scorers import score
 from vl3.eval.streams import watching
 from vl3.eval.task import STREAM, Item, Score, Task, Verdict, cluster_of
 from vl3.eval.words import normalised
+from vl3.lines import json_lines
 
 PLAIN = "exact"
 """The kind of a question that names none."""
@@ -39,8 +39,8 @@ def jsonl(files: Sequence[Path], name: str = "jsonl") -> Task:
     for file in files:
         if not file.is_file():
             raise UserError(f"{file}: no such file")
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            items += _questions(line, file, number)
+        for number, data in json_lines(file):
+            items += _questions(data, file, number)
     return Task(name, items, scored, judged=judged)
 
 
@@ -69,20 +69,18 @@ def nano(folder: Path) -> Task:
     return jsonl(files, "nano")
 
 
-def _questions(line: str, file: Path, number: int) -> list[Item]:
+def _questions(data: Any, file: Path, number: int) -> list[Item]:
     """The questions of one line; a stream is one: when does the model first speak?"""
     where = f"{file}:{number}"
-    try:
-        data: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from error
     sample = parse(data, where, file.parent.absolute())
     if sample.kind == "stream":
         watched, due_s = watching(sample.messages)
         return [Item(f"{file.stem}:{number}", STREAM, watched, write_time(due_s), cluster_of(watched, where))]
     asked = independent_turns(sample.messages) if sample.independent else [sample.messages]
     kinds = data.get("kinds") or [PLAIN] * len(asked)
-    if len(kinds) != len(asked) or not all(isinstance(kind, str) for kind in kinds):
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+        raise UserError(f"{where}: `kinds` must be a list of names, not {kinds!r:.60}")
+    if len(kinds) != len(asked):
         raise UserError(f"{where}: {len(asked)} questions, but `kinds` names {len(kinds)}")
     items = []
     for place, (kind, messages) in enumerate(zip(kinds, asked, strict=True)):

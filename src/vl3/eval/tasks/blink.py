@@ -7,7 +7,7 @@ of the test split is not public.
 from pathlib import Path
 
 from vl3.eval.benchmark import IMAGE, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, parquet_rows
 from vl3.eval.measures import choices
 from vl3.eval.task import Item, Scored, Task, asked, image, lettered
 from vl3.generate import Options
@@ -15,13 +15,15 @@ from vl3.generate import Options
 PAGE = "https://huggingface.co/datasets/BLINK-Benchmark/BLINK"
 FILES = Need("*/val-*.parquet", "questions, answers and pictures", PAGE)
 
+FORM = {"idx": str, "sub_task": str, "prompt": str, "image_1": str, "choices": list, "answer": str}
+
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: the 14 tasks."""
     items = []
     for row in parquet_rows(FILES.found(folder), folder):
-        need_keys(row, ("idx", "sub_task", "prompt", "image_1", "choices", "answer"), PAGE)
-        pictures = [row[name] for name in ("image_1", "image_2", "image_3", "image_4") if row.get(name)]
+        check_row(row, FORM, PAGE)
+        pictures = [str(row[name]) for name in ("image_1", "image_2", "image_3", "image_4") if row.get(name)]
         prompt = f"{row['prompt']}\nAnswer with the option's letter from the given choices directly."
         truth = row["answer"].strip("()")
         words = asked([image(path) for path in pictures], prompt)

@@ -7,7 +7,7 @@ public: their answers are logged for the competition's server at https://rrc.cvc
 from pathlib import Path
 
 from vl3.eval.benchmark import IMAGE, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, parquet_rows
 from vl3.eval.measures import anls
 from vl3.eval.task import Item, Task, asked, image
 from vl3.generate import Options
@@ -15,6 +15,8 @@ from vl3.generate import Options
 PAGE = "https://huggingface.co/datasets/lmms-lab-encoder/DocVQA"
 
 PROMPT = "Answer the question with a single word or phrase."
+
+FORM = {"questionId": str | int, "question": str, "answers": list | None, "image": str}
 
 
 def benchmark(name: str, title: str, subset: str, split: str) -> Benchmark:
@@ -24,7 +26,7 @@ def benchmark(name: str, title: str, subset: str, split: str) -> Benchmark:
     def load(folder: Path, _options: Options) -> Task:
         items = []
         for row in parquet_rows(files.found(folder), folder):
-            need_keys(row, ("questionId", "question", "answers", "image"), PAGE)
+            check_row(row, FORM, PAGE)
             words = asked([image(row["image"])], f"{row['question']}\n{PROMPT}")
             items.append(Item(str(row["questionId"]), "page", words, list(row["answers"] or []), row["image"]))
         return Task(name, items, anls)

@@ -4,6 +4,7 @@ Prompt: subtitles between the frames, as VideoLLaMA3 (evaluation/benchmarks/long
 """
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from vl3.config import read_json
 from vl3.errors import UserError
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import Row, json_rows, need_keys
+from vl3.eval.files import Row, check_row, json_rows, letter_at
 from vl3.eval.measures import choices
 from vl3.eval.task import Item, Task, lettered, video
 from vl3.generate import Options
@@ -20,7 +21,13 @@ PAGE = "https://huggingface.co/datasets/longvideobench/LongVideoBench"
 QUESTIONS = Need("lvb_val.json", "questions and answers", PAGE)
 VIDEOS = Need("videos/*.mp4", "videos", f"{PAGE}/tree/main (videos.tar.part.*)")
 SUBTITLES = Need("subtitles/*.json", "subtitles", f"{PAGE}/tree/main (subtitles.tar)")
-KEYS = ("id", "video_path", "subtitle_path", "question", "candidates", "correct_choice", "duration", "duration_group")
+FORM = {
+    **dict.fromkeys(("id", "video_path", "subtitle_path", "question"), str),
+    "candidates": list,
+    "correct_choice": int,
+    "duration": int | float,
+    "duration_group": int | str,
+}
 Subtitle = tuple[float, float, str]
 
 
@@ -29,11 +36,7 @@ def load(folder: Path, options: Options) -> Task:
     items = []
     [path] = QUESTIONS.found(folder)
     for row in json_rows(path):
-        need_keys(
-            row,
-            ("id", "video_path", "subtitle_path", "question", "candidates", "correct_choice", "duration"),
-            str(path),
-        )
+        check_row(row, FORM, str(path))
         letters = lettered(row["candidates"])
         lines = [f"Question: {row['question']}", *(f"{letter}. {text}" for letter, text in letters.items())]
         prompt = "\n".join([*lines, "Answer with the option's letter from the given choices directly."])
@@ -41,7 +44,7 @@ def load(folder: Path, options: Options) -> Task:
         subtitles = _subtitles(folder / "subtitles" / row["subtitle_path"], row)
         content = [*interleaved(file, row["duration"], subtitles, options), {"type": "text", "text": prompt}]
         messages = [{"role": "user", "content": content}]
-        truth = list(letters)[row["correct_choice"]]
+        truth = letter_at(letters, row["correct_choice"], str(path))
         kind = str(row["duration_group"])
         items.append(Item(row["id"], kind, messages, truth, row["video_path"], choices=letters))
     return Task("longvideobench", items, choices)
@@ -79,22 +82,24 @@ def _subtitles(path: Path, row: Row) -> list[Subtitle]:
     """(begin, end, text) in the video's own time; both of the published forms."""
     offset = row.get("starting_timestamp_for_subtitles") or 0
     found = []
-    for line in read_json(path):
-        if "timestamp" in line:
-            begin, end = line["timestamp"]
-            end = end if isinstance(end, int | float) else row["duration"] + offset
-            text = line["text"]
-        elif {"start", "end", "line"} <= set(line):
-            begin, end, text = _clock(line["start"]), _clock(line["end"]), line["line"]
-        else:
-            raise UserError(f"{path}: a subtitle without times: {line!r:.80}")
+    lines = read_json(path)
+    for line in lines if isinstance(lines, list) else [lines]:
+        match line:
+            case {"timestamp": [int() | float() as begin, end], "text": str(text)}:
+                end = end if isinstance(end, int | float) else row["duration"] + offset
+            case {"start": str(first), "end": str(last), "line": str(text)}:
+                begin, end = _clock(first, path), _clock(last, path)
+            case _:
+                raise UserError(f"{path}: not a subtitle with its times: {line!r:.80}")
         found.append((begin - offset, end - offset, text))
     return found
 
 
-def _clock(text: str) -> float:
-    hours, minutes, seconds = text.split(":")
-    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+def _clock(text: str, path: Path) -> float:
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", text.strip())
+    if match is None:
+        raise UserError(f"{path}: {text!r:.40} is not a time such as 00:01:02.500")
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
 
 
 LONGVIDEOBENCH = Benchmark(

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import first_folder, jsonl_rows, need_keys, video_file
+from vl3.eval.files import check_row, first_folder, jsonl_rows, video_file
 from vl3.eval.measures import choices
 from vl3.eval.task import Item, Task, asked, video
 from vl3.generate import Options
@@ -19,6 +19,7 @@ VIDEOS = Need(
     "video/*.mp4 or videos/*.mp4", "videos", "https://www.youtube.com (by `key`; see https://lvbench.github.io)"
 )
 _OPTION = re.compile(r"^\(([A-D])\)\s*(.*)$", re.M)
+FORM = {"uid": str | int, "question": str, "answer": str, "question_type": list}
 
 
 def load(folder: Path, _options: Options) -> Task:
@@ -26,10 +27,11 @@ def load(folder: Path, _options: Options) -> Task:
     items = []
     [path] = QUESTIONS.found(folder)
     for row in jsonl_rows(path):
-        need_keys(row, ("key", "qa"), str(path))
+        check_row(row, {"key": str, "qa": list}, str(path))
         file = video_file(first_folder(folder, "video", "videos"), row["key"])
         for question in row["qa"]:
-            kind = " + ".join(question["question_type"])
+            check_row(question, FORM, f"{path}: qa of {row['key']}")
+            kind = " + ".join(map(str, question["question_type"]))
             prompt = f"{question['question']}\nAnswer with the option's letter from the given choices directly."
             letters = dict(_OPTION.findall(question["question"])) or dict.fromkeys("ABCD", "")
             words = asked([video(file)], prompt)

@@ -8,10 +8,8 @@ equal result, that rules find in the answer; with a judge, a language model comp
 import re
 from pathlib import Path
 
-from vl3.config import read_json
-from vl3.errors import UserError
 from vl3.eval.benchmark import REASONING, Benchmark, Need
-from vl3.eval.files import need_keys
+from vl3.eval.files import check_row, json_rows
 from vl3.eval.judge import right_or_wrong
 from vl3.eval.mathematics import problem
 from vl3.eval.task import Item, Task, asked, image
@@ -20,21 +18,23 @@ from vl3.generate import Options
 PAGE = "https://huggingface.co/datasets/AI4Math/MathVerse"
 PROBLEMS = Need("testmini.json", "problems", PAGE)
 PICTURES = Need("images/*/*.png", "pictures", PAGE + "/blob/main/images.zip")
-KEYS = ("sample_index", "problem_index", "problem_version", "question_type", "query_cot", "answer", "image")
+FORM = {
+    **dict.fromkeys(("sample_index", "problem_index"), str | int),
+    **dict.fromkeys(("problem_version", "question_type", "query_cot"), str),
+    "answer": str | int | float,
+    "image": str | None,
+}
 _CHOICE = re.compile(r"^\s*\(?([A-H])\)?\s*[:.]\s*(.+?)\s*$", re.M)
 
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: the versions of a problem, such as `Vision Only`. A problem's versions are one cluster."""
     [path] = PROBLEMS.found(folder)
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise UserError(f"{path}: must hold a list of problems")
     items = []
-    for row in rows:
-        need_keys(row, KEYS, str(path))
+    for row in json_rows(path):
+        check_row(row, FORM, str(path))
         picture = [image(str((folder / "images" / row["image"]).absolute()))] if row["image"] else []
-        question = row.get("question_for_eval") or row["query_cot"]
+        question = str(row.get("question_for_eval") or row["query_cot"])
         items.append(
             Item(
                 id=str(row["sample_index"]),

@@ -7,7 +7,7 @@ order: step by step, the result boxed. Score: the benchmark's rule.
 from pathlib import Path
 
 from vl3.eval.benchmark import REASONING, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, parquet_rows
 from vl3.eval.mathematics import problem
 from vl3.eval.task import Item, Task, asked, image, lettered
 from vl3.generate import Options
@@ -17,6 +17,14 @@ PROMPT = (
     'Please solve the problem step by step and put your answer in one "\\boxed{}". '
     'If it is a multiple choice question, only one letter is allowed in the "\\boxed{}".'
 )
+FORM = {
+    "id": str | int,
+    "question": str,
+    "options": list | None,
+    "decoded_image": str,
+    "answer": str | int,
+    "subject": str,
+}
 
 
 def benchmark(name: str, title: str, split: str) -> Benchmark:
@@ -26,7 +34,7 @@ def benchmark(name: str, title: str, split: str) -> Benchmark:
     def load(folder: Path, _options: Options) -> Task:
         items = []
         for row in parquet_rows(files.found(folder), folder):
-            need_keys(row, ("id", "question", "options", "decoded_image", "answer", "subject"), PAGE)
+            check_row(row, FORM, PAGE)
             choices = lettered(row["options"] or [])
             shown = {} if all(letter == text for letter, text in choices.items()) else choices  # in the picture
             listed = "".join(f"({letter}) {text}\n" for letter, text in shown.items())

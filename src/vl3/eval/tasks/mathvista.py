@@ -7,7 +7,7 @@ result that is found by rules; with a judge, a language model compares instead.
 from pathlib import Path
 
 from vl3.eval.benchmark import REASONING, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, parquet_rows
 from vl3.eval.judge import right_or_wrong
 from vl3.eval.mathematics import vista
 from vl3.eval.task import Item, Task, asked, image, lettered
@@ -15,13 +15,24 @@ from vl3.generate import Options
 
 PAGE = "https://huggingface.co/datasets/AI4Math/MathVista"
 FILES = Need("data/testmini-*.parquet", "questions, answers and pictures", PAGE)
+FORM = {
+    "pid": str | int,
+    "query": str,
+    "question": str,
+    "decoded_image": str,
+    "choices": list | None,
+    "answer": str,
+    "answer_type": str,
+    "metadata": dict,
+}
 
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: the five tasks, such as `geometry problem solving`."""
     items = []
     for row in parquet_rows(FILES.found(folder), folder):
-        need_keys(row, ("pid", "query", "question", "decoded_image", "choices", "answer", "answer_type"), PAGE)
+        check_row(row, FORM, PAGE)
+        check_row(row["metadata"], {"task": str}, f"{PAGE}: metadata")
         facts = {
             "answer_type": row["answer_type"],
             "precision": row.get("precision") or 0,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from vl3.errors import UserError
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import first_folder, json_rows, need_keys
+from vl3.eval.files import check_row, first_folder, json_rows
 from vl3.eval.measures import choices
 from vl3.eval.task import Task, video
 from vl3.eval.tasks.blink import macro
-from vl3.eval.tasks.mvbench import choice_item
+from vl3.eval.tasks.mvbench import FORM, choice_item
 from vl3.generate import Options
 
 PAGE = "https://huggingface.co/datasets/MLVU/MVLU"
@@ -29,7 +29,7 @@ def load(folder: Path, _options: Options) -> Task:
         if not path.exists():
             raise UserError(f"{path}: not there; published at {PAGE}")
         for number, row in enumerate(json_rows(path)):
-            need_keys(row, ("video", "question", "candidates", "answer"), f"{path}: question {number}")
+            check_row(row, FORM, f"{path}: question {number}")
             part = video(str((videos / kind / row["video"]).absolute()))
             items.append(choice_item(f"{kind} {number}", kind, part, row, str(path)))
     return Task("mlvu", items, choices, totals=macro)

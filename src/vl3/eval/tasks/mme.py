@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from vl3.eval.benchmark import IMAGE, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, parquet_rows
 from vl3.eval.measures import yes_no
 from vl3.eval.task import Item, Scored, Task, asked, image
 from vl3.generate import Options
@@ -18,6 +18,7 @@ PAGE = "https://huggingface.co/datasets/lmms-lab-encoder/MME"
 FILES = Need("data/test-*.parquet", "questions, answers and pictures", PAGE)
 COGNITION = {"commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning"}
 ENDING = "Please answer yes or no."
+FORM = dict.fromkeys(("question_id", "question", "answer", "category", "image"), str)
 
 
 def load(folder: Path, _options: Options) -> Task:
@@ -25,7 +26,7 @@ def load(folder: Path, _options: Options) -> Task:
     items = []
     asked_of: dict[str, int] = defaultdict(int)
     for row in parquet_rows(FILES.found(folder), folder):
-        need_keys(row, ("question_id", "question", "answer", "category", "image"), PAGE)
+        check_row(row, FORM, PAGE)
         question = row["question"].replace(f" {ENDING}", "\nAnswer the question using a single word or phrase.")
         asked_of[row["question_id"]] += 1
         id_ = f"{row['question_id']} {asked_of[row['question_id']]}"

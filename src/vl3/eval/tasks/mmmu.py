@@ -14,7 +14,7 @@ from typing import Any
 from vl3.chat import Message
 from vl3.errors import UserError
 from vl3.eval.benchmark import IMAGE, Benchmark, Need
-from vl3.eval.files import Row, need_keys, parquet_rows
+from vl3.eval.files import Row, check_row, parquet_rows
 from vl3.eval.measures import choices, open_answer
 from vl3.eval.task import Item, Score, Task, asked, image, lettered
 from vl3.generate import Options
@@ -23,6 +23,7 @@ PAGE, PRO_PAGE = "https://huggingface.co/datasets/MMMU/MMMU", "https://huggingfa
 FILES = Need("*/validation-*.parquet", "questions, answers and pictures", PAGE)
 STANDARD = Need("standard (10 options)/test-*.parquet", "questions with ten options", PRO_PAGE)
 VISION = Need("vision/test-*.parquet", "questions inside pictures", PRO_PAGE)
+FORM = {"id": str, "question": str, "options": str | list, "answer": str | list}
 LETTER = "Answer with the option's letter from the given choices directly."
 WORD = "Answer the question using a single word or phrase."
 PRO_LETTER = "Answer with the option letter from the given choices directly."
@@ -36,7 +37,7 @@ def load_mmmu(folder: Path, _options: Options) -> Task:
     """Kinds: the 30 subjects."""
     items = []
     for row in parquet_rows(FILES.found(folder), folder):
-        need_keys(row, ("id", "question", "options", "answer", "question_type"), PAGE)
+        check_row(row, {**FORM, "question_type": str}, PAGE)
         options = lettered(listed(row)) if row["question_type"] == "multiple-choice" else {}
         prompt = f"{row['question']}\n\n" + (f"{lines(options)}\n\n{LETTER}" if options else WORD)
         subject = re.sub(r"^[a-z]+_|_\d+$", "", row["id"])
@@ -49,12 +50,12 @@ def load_pro(folder: Path, _options: Options) -> Task:
     """Kinds: standard (ten options) and vision (the question is in the picture); the paper's figure is their mean."""
     items = []
     for row in parquet_rows(STANDARD.found(folder), folder):
-        need_keys(row, ("id", "question", "options", "answer"), PRO_PAGE)
+        check_row(row, FORM, PRO_PAGE)
         options = lettered(listed(row))
         words = interleaved(f"{row['question']}\n{lines(options)}\n{PRO_LETTER}", row)
         items.append(Item(f"standard {row['id']}", "standard", words, row["answer"], row["id"], choices=options))
     for row in parquet_rows(VISION.found(folder), folder):
-        need_keys(row, ("id", "image", "options", "answer"), PRO_PAGE)
+        check_row(row, {"id": str, "image": str, "options": str | list, "answer": str}, PRO_PAGE)
         words = asked([image(row["image"])], PRO_VISION)
         choices_ = lettered(listed(row))
         items.append(Item(f"vision {row['id']}", "vision", words, row["answer"], row["id"], choices=choices_))

@@ -7,7 +7,7 @@ letter; open answers word for word, or by a judge, as the benchmark's authors do
 from pathlib import Path
 
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import json_rows, need_keys
+from vl3.eval.files import check_row, json_rows
 from vl3.eval.judge import right_or_wrong
 from vl3.eval.measures import choices, short
 from vl3.eval.task import Item, Score, Task, Verdict, asked, video
@@ -32,6 +32,7 @@ STEPS_OPEN = (
     "the final answer using the following format: 'Therefore, the final answer is: 'Answer: $ANSWER' (without quotes), "
     "where $ANSWER is the final answer of the question. Think step by step\nbefore answering."
 )
+FORM = {"id": str, "video": str, "question_type": str, "question": str, "choices": dict, "answer": str}
 
 
 def benchmark(name: str, title: str, choice_prompt: str, open_prompt: str, options: Options) -> Benchmark:
@@ -41,7 +42,7 @@ def benchmark(name: str, title: str, choice_prompt: str, open_prompt: str, optio
         items = []
         [path] = QUESTIONS.found(folder)
         for row in json_rows(path):
-            need_keys(row, ("id", "video", "question_type", "question", "choices", "answer"), str(path))
+            check_row(row, FORM, str(path))
             file = folder / "videos" / Path(row["video"]).parent.name / Path(row["video"]).name
             is_choice = row["question_type"] == "multiple-choice"
             letters = {letter: str(text) for letter, text in row["choices"].items() if text} if is_choice else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vl3.errors import UserError
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import Row, json_rows, need_keys, video_file
+from vl3.eval.files import Row, check_row, json_rows, video_file
 from vl3.eval.measures import choices
 from vl3.eval.task import Item, Task, asked, lettered, video
 from vl3.eval.tasks.blink import macro
@@ -54,6 +54,9 @@ PARTS = {"action_sequence", "action_prediction", "object_interaction", "action_l
 """Tasks whose questions are about a part of the video."""
 FRAMES_FPS = 3
 """Rate at which the videos of episodic_reasoning are published, as folders of frames."""
+FORM = {"video": str, "question": str, "candidates": list, "answer": str | int | float}
+"""What a question with candidates must have."""
+PART = {**FORM, "start": int | float, "end": int | float}
 QUESTIONS = Need("json/*.json", "questions and answers, a file for each task", PAGE)
 VIDEOS = Need("video/*", "videos", f"{PAGE}/tree/main/video")
 OPTIONS_PROMPT = (
@@ -70,7 +73,7 @@ def load(folder: Path, _options: Options) -> Task:
         if not path.exists():
             raise UserError(f"{path}: not there; published at {PAGE}")
         for number, row in enumerate(json_rows(path)):
-            need_keys(row, ("video", "question", "candidates", "answer"), f"{path}: question {number}")
+            check_row(row, PART if kind in PARTS else FORM, f"{path}: question {number}")
             items.append(
                 choice_item(f"{kind} {number}", kind, _video(folder / "video", below, kind, row), row, str(path))
             )

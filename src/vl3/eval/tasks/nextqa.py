@@ -8,9 +8,9 @@ from pathlib import Path
 from vl3.config import read_json
 from vl3.errors import UserError
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import csv_rows, need_keys, video_file
+from vl3.eval.files import check_row, csv_rows, letter_at, video_file
 from vl3.eval.measures import choices
-from vl3.eval.task import Task, video
+from vl3.eval.task import Task, lettered, video
 from vl3.eval.tasks.mvbench import choice_item
 from vl3.generate import Options
 
@@ -20,19 +20,26 @@ NAMES = Need("map_vid_vidorID.json", "names of the videos", f"{PAGE}/tree/main/d
 VIDEOS = Need("NExTVideo/*/*.mp4 or NExTVideo/*.mp4", "videos", "https://huggingface.co/datasets/lmms-eval/NExTQA")
 KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
 
+FORM = dict.fromkeys(("video", "question", "answer", "qid", "type", "a0", "a1", "a2", "a3", "a4"), str)
+
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: causal, temporal and descriptive."""
     names = read_json(NAMES.found(folder)[0])
+    [path] = QUESTIONS.found(folder)
+    if not isinstance(names, dict):
+        raise UserError(f"{NAMES.found(folder)[0]}: must hold one object")
     items = []
-    for row in csv_rows(QUESTIONS.found(folder)[0]):
-        need_keys(row, ("video", "question", "answer", "qid", "type", "a0", "a1", "a2", "a3", "a4"), "test.csv")
+    for row in csv_rows(path):
+        check_row(row, FORM, str(path))
         if row["video"] not in names:
             raise UserError(f"{folder}/map_vid_vidorID.json: does not name video {row['video']}")
         options = [row[f"a{number}"] for number in range(5) if row[f"a{number}"]]
-        part = video(video_file(folder / "NExTVideo", names[row["video"]]))
-        full = {**row, "candidates": options, "answer": options[int(row["answer"])]}
-        items.append(choice_item(f"{row['video']} {row['qid']}", KINDS[row["type"][0]], part, full, "test.csv"))
+        right = letter_at(lettered(options), row["answer"], f"{path}: question {row['qid']} of {row['video']}")
+        kind = KINDS.get(row["type"][:1], "other")
+        part = video(video_file(folder / "NExTVideo", str(names[row["video"]])))
+        full = {**row, "candidates": options, "answer": lettered(options)[right]}
+        items.append(choice_item(f"{row['video']} {row['qid']}", kind, part, full, str(path)))
     return Task("nextqa", items, choices)
 
 

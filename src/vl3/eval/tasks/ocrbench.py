@@ -7,7 +7,7 @@ is out of 1000.
 from pathlib import Path
 
 from vl3.eval.benchmark import IMAGE, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, parquet_rows
 from vl3.eval.measures import says
 from vl3.eval.task import Item, Scored, Task, asked, image
 from vl3.generate import Options
@@ -16,13 +16,14 @@ PAGE = "https://huggingface.co/datasets/echo840/OCRBench"
 FILES = Need("data/test-*.parquet", "questions, answers and pictures", PAGE)
 FORMULAS = "HME100k"
 """The source whose answers are formulas."""
+FORM = {"dataset": str, "question": str, "question_type": str, "answer": list | str, "image": str}
 
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: the types of questions, such as `Doc-oriented VQA`."""
     items = []
     for number, row in enumerate(parquet_rows(FILES.found(folder), folder)):
-        need_keys(row, ("dataset", "question", "question_type", "answer", "image"), PAGE)
+        check_row(row, FORM, PAGE)
         truth = row["answer"] if isinstance(row["answer"], list) else [row["answer"]]
         prompt = f"{row['question']}\nAnswer the question with a single word or phrase."
         facts = {"spaces": row["dataset"] != FORMULAS}

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from vl3.eval.benchmark import IMAGE, Benchmark, Need
-from vl3.eval.files import need_keys, parquet_rows
+from vl3.eval.files import check_row, parquet_rows
 from vl3.eval.measures import choices, short
 from vl3.eval.task import Item, Score, Task, asked, image
 from vl3.eval.words import normalised
@@ -18,12 +18,14 @@ PAGE = "https://huggingface.co/datasets/xai-org/RealworldQA"
 FILES = Need("data/test-*.parquet", "questions, answers and pictures", PAGE)
 _OPTION = re.compile(r"^\s*([A-Z])\.\s+(.+?)\s*$", re.M)
 
+FORM = {"question": str, "answer": str | int, "image": str}
+
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: choice and open."""
     items = []
     for number, row in enumerate(parquet_rows(FILES.found(folder), folder)):
-        need_keys(row, ("question", "answer", "image"), PAGE)
+        check_row(row, FORM, PAGE)
         truth = str(row["answer"]).strip()
         options = dict(_OPTION.findall(row["question"])) if re.fullmatch("[A-Z]", truth) else {}
         kind = "choice" if options else "open"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
 from vl3.eval.choices import choice
-from vl3.eval.files import Row, need_keys, parquet_rows, video_file
+from vl3.eval.files import Row, check_row, parquet_rows, video_file
 from vl3.eval.measures import choices, yes_no
 from vl3.eval.parse import plain
 from vl3.eval.task import Item, Score, Task, Verdict, asked, video
@@ -31,20 +31,22 @@ PROMPTS = {
 }
 _OPTION = re.compile(r"^\s*(?:Option\s+|Sentence\s+|Caption\s+|Information\s+)?([A-F1-4])\s*[.:]\s*(.+?)\s*$", re.M)
 
+FORM = {"video_id": str | int, "question": str, "answer": str, "dim": str}
+
 
 def load(folder: Path, _options: Options) -> Task:
     """Kinds: form and aspect, such as `yes_no speed`."""
     items = []
     for form, need in zip(FORMS, QUESTIONS, strict=True):
         for number, row in enumerate(parquet_rows(need.found(folder), folder)):
-            need_keys(row, ("video_id", "question", "answer", "dim"), PAGE)
+            check_row(row, FORM, PAGE)
             items.append(_item(f"{form} {number}", form, row, folder))
     return Task("tempcompass", items, score, judged=judged)
 
 
 def _item(id_: str, form: str, row: Row, folder: Path) -> Item:
     asked_for = row["question"].replace("Generated Caption:", "").strip() if form == "captioning" else row["question"]
-    options = row.get("mc_question") or row["question"] if form == "captioning" else row["question"]
+    options = str(row.get("mc_question") or row["question"]) if form == "captioning" else row["question"]
     truth = str(row.get("mc_answer") or row["answer"] if form == "captioning" else row["answer"])
     letters = {} if form == "yes_no" else {_letter(mark): text for mark, text in _OPTION.findall(options)}
     mark = _OPTION.match(truth)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vl3.config import SamplingConfig
 from vl3.eval.benchmark import VIDEO, Benchmark, Need
-from vl3.eval.files import first_folder, need_keys, parquet_rows, text_lines, video_file
+from vl3.eval.files import check_row, first_folder, parquet_rows, text_lines, video_file
 from vl3.eval.measures import choices
 from vl3.eval.task import Item, Task, asked, video
 from vl3.generate import Options
@@ -19,6 +19,7 @@ PAGE = "https://huggingface.co/datasets/lmms-eval/Video-MME"
 QUESTIONS = Need("videomme/test-*.parquet or test-*.parquet", "questions and answers", PAGE)
 VIDEOS = Need("data/*.mp4 or videos/*.mp4", "videos", f"{PAGE}/tree/main (videos_chunked_*.zip)")
 SUBTITLES = Need("subtitle/*.srt or subtitles/*.srt", "subtitles", f"{PAGE}/tree/main (subtitle.zip)")
+FORM = {**dict.fromkeys(("videoID", "question_id", "question", "answer", "duration"), str), "options": list}
 
 HEAD = (
     "Select the best answer to the following multiple-choice question based on the video. "
@@ -35,14 +36,14 @@ def benchmark(name: str, title: str, subtitled: bool) -> Benchmark:
     def load(folder: Path, options: Options) -> Task:
         items = []
         for row in parquet_rows(QUESTIONS.found(folder), folder):
-            need_keys(row, ("videoID", "question_id", "question", "options", "answer", "duration"), PAGE)
+            check_row(row, FORM, PAGE)
             path = video_file(first_folder(folder, "data", "videos"), row["videoID"])
             listed = "".join(f"{option}\n" for option in row["options"])
             prompt = f"{HEAD}{row['question']}\n{listed}{TAIL}"
             if subtitled:
                 srt = first_folder(folder, "subtitle", "subtitles") / f"{row['videoID']}.srt"
                 prompt = f"This video's subtitles are listed below:\n{shown_text(path, srt, options)}\n{prompt}"
-            letters = {option[0]: option[2:].strip().rstrip(".") for option in row["options"]}
+            letters = {text[0]: text[2:].strip().rstrip(".") for text in map(str, row["options"])}
             words = asked([video(path)], prompt)
             items.append(
                 Item(row["question_id"], row["duration"], words, row["answer"], row["videoID"], choices=letters)
