@@ -2,6 +2,7 @@
 """Every published benchmark on a miniature in exactly its format: what is asked, what is right, what is missing."""
 
 import io
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -326,7 +327,8 @@ def test_files_of_another_form_are_one_line(name: str, folders: dict[str, Path],
     copy = tmp_path / name
     shutil.copytree(folders[name], copy, ignore=shutil.ignore_patterns("unpacked"))
     benchmark = BENCHMARKS[name]
-    for path in sorted(copy.rglob("*")):
+    by_folder = itertools.groupby(sorted(copy.rglob("*")), lambda path: (path.parent, path.suffix))
+    for path in [path for _, paths in by_folder for path in list(paths)[:2]]:  # mvbench has 20 alike
         if path.suffix not in (".parquet", ".json", ".jsonl", ".csv", ".txt", ".srt"):
             continue
         content = path.read_bytes()

@@ -81,6 +81,8 @@ def _part(file: str, frames: Sequence[float], first: int, stop: int) -> Row:
 def _subtitles(path: Path, row: Row) -> list[Subtitle]:
     """(begin, end, text) in the video's own time; both of the published forms."""
     offset = row.get("starting_timestamp_for_subtitles") or 0
+    if not isinstance(offset, int | float):
+        raise UserError(f"{path.name}: starting_timestamp_for_subtitles is {offset!r:.60}, not a number of seconds")
     found = []
     lines = read_json(path)
     for line in lines if isinstance(lines, list) else [lines]:
