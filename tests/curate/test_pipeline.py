@@ -1,5 +1,6 @@
 """The engine: rows are carried on, drops are kept with their reasons, a stopped run goes on to the same files."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.curate.pools import picture, recipe, rows_after, write_table
-from vl3.curate import curate, pipeline
+from vl3.curate import curate, pipeline, read_recipe
 from vl3.curate.pipeline import parts_of
 from vl3.curate.rows import COLUMNS, apply, table_of
 from vl3.curate.step import Found
+from vl3.curate.steps import STEPS as STEP_KINDS
 from vl3.errors import UserError
 
 STEPS: dict[str, Any] = {"decode": None, "shape": {"min_side": 40}, "exact": None}
@@ -143,3 +145,28 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, pool: Path) -> None:
     config = recipe(tmp_path, pool, STEPS, **PLAIN)
     with pipeline._locked(Path(config.output)), pytest.raises(UserError, match="another run"):
         curate(config)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "curate").glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_are_valid(path: Path) -> None:
+    config = read_recipe(path, ["sources.0.path=pool", "output=out"])
+    assert config.steps
+    made = {
+        column
+        for name in config.steps
+        for column in STEP_KINDS[name.partition("-")[0]].make(config.steps[name]).outputs
+    }
+    for name, settings in config.steps.items():
+        inputs = STEP_KINDS[name.partition("-")[0]].make(settings).inputs
+        assert set(inputs) <= made | set(COLUMNS), name
+
+
+def test_the_page_describes_every_step_and_setting() -> None:
+    page = (ROOT / "docs" / "curation.md").read_text(encoding="utf-8")
+    for name, kind in STEP_KINDS.items():
+        assert f"`{name}`" in page, name
+        missing = [field.name for field in dataclasses.fields(kind.config) if field.name not in page]
+        assert not missing, f"{name}: {missing}"

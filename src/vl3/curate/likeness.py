@@ -44,7 +44,7 @@ class Likenesses:
     def __init__(self, hashes: list[bytes], looks: list[bytes]) -> None:
         self.hashes = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
         self.looks = np.frombuffer(b"".join(looks), np.uint8).reshape(-1, LOOK_BYTES)
-        self._index = _faiss().IndexBinaryFlat(8 * HASH_BYTES)
+        self._index = open_faiss().IndexBinaryFlat(8 * HASH_BYTES)
         self._index.add(self.hashes)
 
     def pairs(
@@ -69,7 +69,8 @@ def _standard(looks: NDArray[np.uint8]) -> NDArray[np.float32]:
     return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
 
 
-def _faiss() -> Any:
+def open_faiss() -> Any:
+    """faiss, or a UserError that says how to get it."""
     try:
         import faiss
     except ImportError as error:

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from vl3.curate.step import Step
+from vl3.curate.steps.aesthetic import AestheticConfig, aesthetic_step
+from vl3.curate.steps.agreement import AgreementConfig, agreement_step
+from vl3.curate.steps.balance import BalanceConfig, balance_step
+from vl3.curate.steps.cluster import ClusterConfig, cluster_step
 from vl3.curate.steps.decode import DecodeConfig, decode_step
+from vl3.curate.steps.embed import EmbedConfig, embed_step
 from vl3.curate.steps.exact import ExactConfig, exact_step
 from vl3.curate.steps.export import ExportConfig, export_step
 from vl3.curate.steps.fetch import FetchConfig, fetch_step
@@ -16,6 +21,7 @@ from vl3.curate.steps.quality import QualityConfig, quality_step
 from vl3.curate.steps.recaption import RecaptionConfig, recaption_step
 from vl3.curate.steps.shape import ShapeConfig, shape_step
 from vl3.curate.steps.shots import ShotsConfig, shots_step
+from vl3.curate.steps.similar import SimilarConfig, similar_step
 from vl3.curate.steps.words import WordsConfig, words_step
 
 
@@ -37,6 +43,12 @@ STEPS: dict[str, Kind] = {
     "near": Kind(NearConfig, near_step),
     "leaks": Kind(LeaksConfig, leaks_step),
     "quality": Kind(QualityConfig, quality_step),
+    "embed": Kind(EmbedConfig, embed_step),
+    "aesthetic": Kind(AestheticConfig, aesthetic_step),
+    "agreement": Kind(AgreementConfig, agreement_step),
+    "cluster": Kind(ClusterConfig, cluster_step),
+    "similar": Kind(SimilarConfig, similar_step),
+    "balance": Kind(BalanceConfig, balance_step),
     "words": Kind(WordsConfig, words_step),
     "shots": Kind(ShotsConfig, shots_step),
     "motion": Kind(MotionConfig, motion_step),
