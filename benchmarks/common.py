@@ -12,6 +12,7 @@ import torch
 from vl3.config import LanguageConfig, ModelConfig, VisionConfig
 from vl3.model import VideoLLaMA3
 from vl3.weights.names import name_table
+from vl3.weights.packing import Quantize, fill_packed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -122,3 +123,12 @@ def both_models(config: ModelConfig, dtype: torch.dtype) -> tuple[VideoLLaMA3, A
             module.inv_freq = fresh.inv_freq
             module.original_inv_freq = fresh.inv_freq.clone()
     return ours, theirs
+
+
+def packed(plain: VideoLLaMA3, way: Quantize) -> VideoLLaMA3:
+    """The same model with packed weights."""
+    weights = plain.state_dict()
+    with torch.device("meta"):
+        model = VideoLLaMA3(plain.config)
+    fill_packed(model, weights.__getitem__, way)
+    return model.eval()

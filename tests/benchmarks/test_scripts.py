@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vl3.weights.demo import save_demo_model
+
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -23,11 +25,36 @@ def test_vision() -> None:
     result = run("vision.py", "--runs", "1", "--side", "4", "--dtype", "float32")
     assert result["mean difference of features"] < 1e-5  # type: ignore[operator]
     assert result["times faster than transformers"]["median"] > 0  # type: ignore[index]
+    assert result["largest difference of their tokens"] < 1e-5  # type: ignore[operator]
 
 
 def test_prefill_and_decode() -> None:
     result = run("prefill_decode.py", "--runs", "1", "--prompt", "20", "--answer", "4", "--dtype", "float32")
     assert result["same greedy tokens"] == "4 of 4"
+
+
+def test_decoding_with_packed_weights() -> None:
+    result = run("decode_quantised.py", "--runs", "1", "--prompt", "20", "--answer", "3")
+    for way in ("bfloat16", "int8", "int4"):
+        assert result[f"decode, {way}: times faster than transformers bfloat16"]["median"] > 0  # type: ignore[index]
+        assert result[f"share of the memory bandwidth, {way}"] > 0  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_concurrent_requests() -> None:
+    result = run("concurrent_requests.py", "--runs", "1", "--answer", "3")
+    assert result["same answers"] == "8 of 8"
+
+
+@pytest.mark.slow
+def test_the_cost_of_packing(tmp_path: Path) -> None:
+    save_demo_model(tmp_path / "model")
+    photo = str(SCRIPTS.parent / "assets" / "city.jpg")
+    turns = [{"from": "human", "value": "<image>\nWhere?"}, {"from": "gpt", "value": "In a city."}]
+    (tmp_path / "asked.jsonl").write_text(json.dumps({"image": [photo], "conversations": turns}))
+    result = run("quantised_nano.py", str(tmp_path / "asked.jsonl"), "--model", str(tmp_path / "model"))
+    assert result["perplexity of texts, int8 / plain"] == pytest.approx(1, abs=0.05)
+    assert result["same greedy answer, int4"] in ("0 of 1", "1 of 1")
 
 
 @pytest.mark.skipif(

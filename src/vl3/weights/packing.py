@@ -73,11 +73,18 @@ def fill_packed(model: VideoLLaMA3, get: Callable[[str], Tensor], quantize: Quan
     model.load_state_dict({name: get(name) for name in model.state_dict()}, strict=True, assign=True)
 
 
-def weight_bytes(config: ModelConfig, quantize: Quantize | None, dtype: torch.dtype) -> int:
-    """Memory that the weights of a model take once they are loaded; dtype is that of what is not packed."""
+def weight_bytes(config: ModelConfig, quantize: Quantize | None, dtype: torch.dtype, part: str = "") -> int:
+    """Memory that the weights of a model take once they are loaded; dtype is that of what is not packed.
+
+    part: what our names of the weights that count begin with, such as "vision."; empty for all.
+    """
     with torch.device("meta"):
-        model = VideoLLaMA3(config)
-    return sum(_tensor_bytes(name, tensor, config, quantize, dtype) for name, tensor in model.state_dict().items())
+        tensors = VideoLLaMA3(config).state_dict()
+    return sum(
+        _tensor_bytes(name, tensor, config, quantize, dtype)
+        for name, tensor in tensors.items()
+        if name.startswith(part)
+    )
 
 
 def _tensor_bytes(name: str, tensor: Tensor, config: ModelConfig, quantize: Quantize | None, dtype: torch.dtype) -> int:
