@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vl3.config import StemConfig
 from vl3.model.patches import unpatchify, window_order
 
-_STRIDES = (1, 2, 2, 2, 1, 2, 1)
+STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
 _TAPS = {1: 4, 2: 8, 4: 16, 6: 32}  # groups whose outputs are looked at, and the stride that they have by then
 _NUM_PLACE = 10
@@ -58,7 +58,7 @@ class Trunk(nn.Module):
         self.first = SameConv(num_channels, config.first_channels, 3, stride=2)
         self.groups = nn.ModuleList()
         width = config.first_channels
-        for channels, repeats, stride, kernel in zip(config.channels, config.repeats, _STRIDES, _KERNELS, strict=True):
+        for channels, repeats, stride, kernel in zip(config.channels, config.repeats, STRIDES, _KERNELS, strict=True):
             expand = 1 if not self.groups else 6
             blocks = [InvertedBottleneck(width, channels, kernel, stride, expand)]
             blocks += [InvertedBottleneck(channels, channels, kernel, 1, expand) for _ in range(repeats - 1)]

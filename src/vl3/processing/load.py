@@ -13,7 +13,7 @@ def load_visuals(
     parts: Sequence[MediaPart], config: ProcessorConfig, decoder: Decoder
 ) -> tuple[list[Visual], list[MediaInfo]]:
     """Chooses frames of all media, then decodes each at its share of the request's token budget."""
-    infos = [decoder.probe(part.source, _sampling(config.sampling, part), part.kind) for part in parts]
+    infos = probe_media(parts, config, decoder)
     visuals, seen = [], []
     for info, size in zip(infos, media_sizes(infos, config), strict=True):
         # frames that a damaged file cannot give are left out with a warning; the times that remain are true
@@ -21,6 +21,11 @@ def load_visuals(
         visuals.append(make_visual(frames, info.kind == "video", config))
         seen.append(present)
     return visuals, seen
+
+
+def probe_media(parts: Sequence[MediaPart], config: ProcessorConfig, decoder: Decoder) -> list[MediaInfo]:
+    """Chooses the frames of all media; nothing is decoded but a frame of each video, to learn its size."""
+    return [decoder.probe(part.source, _sampling(config.sampling, part), part.kind) for part in parts]
 
 
 def times_of(infos: Sequence[MediaInfo]) -> list[Sequence[float] | None]:

@@ -30,8 +30,19 @@ def keep_mask(patches: Tensor, num_frames: int, window: int, std: tuple[float, .
     change = _difference(windows[1:], windows[:-1], scales if mode == "published" else torch.ones_like(scales))
     if mode == "published":
         return _with_first(change > value)
-    total = windows.shape[0] * windows.shape[1]
-    return _most_changed(change, max(1, round(value * total)) if mode == "keep" else int(value), exact=mode == "budget")
+    return _most_changed(change, _aim(windows.shape[0], windows.shape[1], config), exact=mode == "budget")
+
+
+def most_kept(num_frames: int, per_frame: int, config: PruneConfig) -> int:
+    """The most tokens that pruning can leave of a clip, whatever it shows."""
+    if num_frames == 1 or config.mode not in ("keep", "budget"):
+        return num_frames * per_frame
+    return min(num_frames * per_frame, max(_aim(num_frames, per_frame, config), per_frame + num_frames - 1))
+
+
+def _aim(num_frames: int, per_frame: int, config: PruneConfig) -> int:
+    """How many tokens `keep` and `budget` want of a clip."""
+    return max(1, round(config.value * num_frames * per_frame)) if config.mode == "keep" else int(config.value)
 
 
 def _difference(a: Tensor, b: Tensor, scales: Tensor) -> Tensor:
