@@ -51,7 +51,7 @@ def compare(folder: Path, shapes: str, dtype: str, only: int | None = None) -> d
     with Decoder() as decoder:
         for name, (media, text, options) in list(inputs(folder).items())[:only]:
             options = {"max_new_tokens": ANSWER, **options}
-            planned = plan(footprint(model, dtype=dtype), question(media, text), options, decoder)
+            planned = plan(footprint(model, dtype=dtype), question(media, text), options, decoder, read=True)
             measured = _measure({"model": str(model), "media": media, "text": text, "options": options, "dtype": dtype})
             rows[name] = {
                 "predicted MB": planned.memory.peak / 1e6,
@@ -168,7 +168,7 @@ def _clip(path: Path, seconds: int, noise: bool) -> str:
         picture = random.integers(0, 256, (360, 640, 3), dtype=np.uint8)
         for _ in range(seconds):
             if noise:
-                picture = np.roll(picture, 40, axis=1)
+                picture = random.integers(0, 256, (360, 640, 3), dtype=np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return str(path)

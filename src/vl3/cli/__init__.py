@@ -17,6 +17,7 @@ _VERBS = {
     "serve": "Answer by the OpenAI API.",
     "ui": "A web page to ask on.",
     "inspect": "Show which frames and tokens the model would see.",
+    "plan": "Predict tokens and memory, without loading a model.",
     "convert": "Rewrite a checkpoint in another layout.",
     "assemble": "Build a model from a vision tower and a language model.",
     "compact": "Write a fine-tuned model small.",

@@ -36,7 +36,7 @@ def command(files: tuple[str, ...], system: str | None, **given: Any) -> None:
 
     with contextlib.suppress(ImportError):  # line editing and history, where the platform has them
         import readline  # noqa: F401
-    with loaded_assistant(given) as assistant:
+    with loaded_assistant(given, conversation=True) as assistant:
         talk = Conversation(assistant, system, **api_options(given))
         waiting, failed = list(files), False
         if sys.stdin.isatty():

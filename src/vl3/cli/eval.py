@@ -251,7 +251,7 @@ def _examinee(given: dict[str, Any], options: "Options") -> Iterator[tuple[str, 
     from vl3.eval.answerers import endpoint_examinee, model_examinee
 
     if not given["endpoint"]:
-        with loaded_assistant(given) as assistant:
+        with loaded_assistant(given, side_by_side=given["batch_size"], decoders=2) as assistant:
             yield given["model"], model_examinee(assistant, given["batch_size"], options)
         return
     from vl3.remote import ChatClient, server_config

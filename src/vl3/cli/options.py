@@ -1,8 +1,9 @@
 """Options that several verbs share, and what they mean to the Python API."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
@@ -10,9 +11,25 @@ from vl3.log import logger, setup_logging
 
 if TYPE_CHECKING:
     from vl3.generate import Assistant, Options
+    from vl3.generate.budget import Budget, Demand
 
 F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
+
+
+class Size(click.ParamType[int]):
+    """`8GB`, `500MB`, `4GiB`: bytes."""
+
+    name = "SIZE"
+    _UNITS: ClassVar = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """A number of bytes."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]i?)?b?", str(value).strip().lower())
+        if found is None or float(found[1]) == 0:
+            self.fail(f"{value!r} is not a size such as 8GB or 500MB", param, ctx)
+        return int(float(found[1]) * self._UNITS[found[2] or ""])
+
 
 _MODEL: list[Option] = [
     click.option(
@@ -40,6 +57,11 @@ _MODEL: list[Option] = [
     ),
     click.option(
         "--decode-timeout", type=float, default=120.0, show_default=True, help="Most seconds to read one file."
+    ),
+    click.option(
+        "--max-memory",
+        type=Size(),
+        help="Choose frames, resolution, portions and caches so that memory stays below, such as 8GB (docs/memory.md).",
     ),
     click.option("--verbose", "-v", is_flag=True, help="Say more on standard error."),
 ]
@@ -125,8 +147,19 @@ def api_options(given: dict[str, Any]) -> "Options":
 
 
 @contextmanager
-def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
-    """The model that the options name, with a status line on standard error while it works."""
+def loaded_assistant(
+    given: dict[str, Any],
+    *,
+    side_by_side: int = 1,
+    decoders: int = 1,
+    kept_bytes: int = 0,
+    conversation: bool = False,
+) -> Iterator["Assistant"]:
+    """The model that the options name, with a status line on standard error while it works.
+
+    The rest is what the verb would like to have where there is a limit to memory: requests side by side, processes that
+    decode, bytes of each cache, and whether turns pile up.
+    """
     setup_logging(given["verbose"])
     from rich.console import Console
 
@@ -134,6 +167,20 @@ def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
     from vl3.weights.demo import is_untrained
 
     console = Console(stderr=True)
+    budget = None
+    if given["max_memory"]:
+        from vl3.generate.budget import Demand
+
+        budget = budget_of(
+            given,
+            Demand(
+                max_new_tokens=given.get("max_new_tokens") or Demand.max_new_tokens,
+                max_running=side_by_side,
+                num_decoders=decoders,
+                kept_bytes=kept_bytes,
+                conversation=conversation,
+            ),
+        )
     with console.status("loading the model") as status:
         assistant = load(
             given["model"],
@@ -142,6 +189,7 @@ def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
             quantize=given["quantize"],
             revision=given["revision"],
             time_limit_s=given["decode_timeout"],
+            budget=budget,
             on_stage=lambda stage: status.stop() if stage == "answering" else _show(status, stage),
         )
         status.stop()
@@ -151,6 +199,19 @@ def loaded_assistant(given: dict[str, Any]) -> Iterator["Assistant"]:
             yield assistant
         finally:
             assistant.close()
+
+
+def budget_of(given: dict[str, Any], demand: "Demand") -> "Budget":
+    """What --max-memory makes of the demand, said on standard error."""
+    from vl3.generate.budget import fit
+    from vl3.generate.options import settings
+    from vl3.generate.plan import footprint
+
+    model = footprint(given["model"], given["device"], given["dtype"], given["quantize"], given["revision"])
+    config = settings(model.processor, api_options(given)).processing
+    budget = fit(given["max_memory"], model, config, demand)
+    click.echo(budget.says(demand, config), err=True)
+    return budget
 
 
 def _show(status: Any, stage: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vl3.chat import question
-from vl3.cli.options import Size, api_options, generation_options, media_options, model_options
+from vl3.cli.options import api_options, generation_options, media_options, model_options
 from vl3.log import setup_logging
 
 if TYPE_CHECKING:

@@ -79,7 +79,9 @@ def command(source: Path, out: Path, question: tuple[str, ...], as_json: bool, *
         advance=lambda: bar.advance(task),
         failed=told,
     )
-    with loaded_assistant(given) as assistant:
+    with loaded_assistant(
+        given, side_by_side=given["batch_size"], decoders=given["decoders"], kept_bytes=KEPT
+    ) as assistant:
         settings = {"model": given["model"], **assistant.facts, "options": config.options, "system": config.system}
         try:
             with opened(out, settings) as output, Service(assistant, limits) as service, bar:

@@ -106,7 +106,14 @@ def serve(given: dict[str, Any], finish: "Callable[[FastAPI, Serving], str]") ->
         prefix_bytes=given["prefix_cache"] * MIB,
         vision_bytes=given["vision_cache"] * MIB,
     )
-    with listener, loaded_assistant(given) as assistant, Service(assistant, limits) as service:
+    kept = min(limits.prefix_bytes, limits.vision_bytes)
+    with (
+        listener,
+        loaded_assistant(
+            given, side_by_side=limits.max_running, decoders=limits.num_decoders, kept_bytes=kept
+        ) as assistant,
+        Service(assistant, limits) as service,
+    ):
         setup_server_logging(given["verbose"])
         if not len(keys) and given["host"] not in ("127.0.0.1", "localhost", "::1"):
             logger.warning("everyone who reaches %s may ask: there are no API keys (--api-keys)", given["host"])

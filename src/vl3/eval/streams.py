@@ -14,7 +14,6 @@ from vl3.chat import Message, media_of
 from vl3.eval.log import Reply
 from vl3.eval.task import Item
 from vl3.generate import Assistant, Options
-from vl3.generate.options import settings
 from vl3.model.videollama3 import splice
 from vl3.processing import Inputs, load_visuals, times_of
 from vl3.processing.processor import IGNORE
@@ -31,7 +30,7 @@ def watching(messages: Sequence[Message]) -> tuple[list[Message], float]:
 def first_word(assistant: Assistant, item: Item, options: Options) -> Reply:
     """The time at which the model would first speak, in seconds: when the next frame comes, or the clip's end."""
     start = time.perf_counter()
-    config = settings(assistant.checkpoint.processor, options).processing
+    config = assistant.settings(options).processing
     visuals, infos = load_visuals(media_of(item.messages), config, assistant.decoder)
     processor = assistant.processor.with_config(config)
     inputs = processor.inputs(item.messages, visuals, times_of(infos), add_generation_prompt=False)

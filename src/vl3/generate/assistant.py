@@ -6,17 +6,19 @@ print(assistant.ask("clip.mp4", "What happens at the end?"))
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from vl3.chat import Message, question
 from vl3.errors import UserError
 from vl3.generate.answer import Answer, AnswerStream, Job
+from vl3.generate.budget import Budget, scheduling
 from vl3.generate.devices import pick_device, pick_dtype
 from vl3.generate.engine import Engine
-from vl3.generate.options import Options, Settings, settings
+from vl3.generate.options import Options, Settings, limited, settings
 from vl3.generate.prepare import Prepared, prepare
-from vl3.generate.scheduler import Scheduler
+from vl3.generate.scheduler import Scheduler, SchedulerConfig
 from vl3.generate.service import Service, ServiceConfig
 from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache
@@ -34,6 +36,7 @@ def load(
     revision: str | None = None,
     limits: FetchLimits | None = None,
     time_limit_s: float = 120.0,
+    budget: Budget | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> "Assistant":
     """Loads a checkpoint (hub id or folder, any layout; `nano` comes with this package) for inference.
@@ -41,22 +44,29 @@ def load(
     device: "auto" takes CUDA where there is one. dtype: "auto" keeps the stored type, or float32 on a CPU that has no
     bfloat16 arithmetic; else "float32", "bfloat16" or "float16". quantize: "int8" or "int4" packs the matrices, on a
     CPU: smaller, faster, and answers change a little (docs/quantisation.md). limits: what may be fetched;
-    time_limit_s: the most seconds for opening or decoding one medium. on_stage is told what is being done, for progress
-    displays.
+    time_limit_s: the most seconds for opening or decoding one medium. budget: keeps memory within a limit. on_stage is
+    told what is being done, for progress displays.
     """
     chosen = pick_device(device)
     if on_stage is not None:
         on_stage("loading the model")
     numbers = pick_dtype(dtype, chosen)
     checkpoint = load_checkpoint(str(model), dtype=numbers, device=chosen, revision=revision, quantize=quantize)
-    return Assistant(checkpoint, Decoder(time_limit_s, limits or FetchLimits()), on_stage)
+    return Assistant(checkpoint, Decoder(time_limit_s, limits or FetchLimits()), on_stage, budget)
 
 
 class Assistant:
     """A loaded model with everything that answering needs."""
 
-    def __init__(self, checkpoint: Checkpoint, decoder: Decoder, on_stage: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        decoder: Decoder,
+        on_stage: Callable[[str], None] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
+        self.budget = budget
         self.decoder = decoder
         self.engine = Engine(checkpoint.model, checkpoint.eos_token_ids)
         self.processor = Processor(checkpoint.processor, checkpoint.tokenizer, checkpoint.config)
@@ -71,6 +81,14 @@ class Assistant:
         }
         return facts if self.checkpoint.quantize is None else {**facts, "quantize": self.checkpoint.quantize}
 
+    def settings(self, options: Options) -> Settings:
+        """The settings of a request: the checkpoint's own, changed by options, within the budget."""
+        chosen = settings(self.checkpoint.processor, options)
+        if self.budget is None:
+            return chosen
+        within = limited(chosen.processing, self.budget.max_tokens, self.budget.max_frames)
+        return replace(chosen, processing=within)
+
     def ask(self, *media_then_question: Any, system: str | None = None, **options: Unpack[Options]) -> Answer:
         """`ask("a.jpg", "b.mp4", "What do they share?")`: any number of images and videos, then the question."""
         return self.chat(_question(media_then_question, system), **options)
@@ -81,7 +99,7 @@ class Assistant:
 
     def stream(self, messages: Sequence[Message], **options: Unpack[Options]) -> AnswerStream:
         """The same, piece by piece."""
-        chosen = settings(self.checkpoint.processor, options)
+        chosen = self.settings(options)
 
         def pieces() -> Generator[str, None, Answer]:
             start = time.perf_counter()
@@ -93,7 +111,7 @@ class Assistant:
 
     def run(self, job: Job) -> Generator[str, None, Answer]:
         """Generates the answer of a prepared job, piece by piece."""
-        scheduler = Scheduler(self.engine)
+        scheduler = Scheduler(self.engine, scheduling(SchedulerConfig(), self.budget))
         scheduler.add(job)
         self.on_stage("looking")
         answering = False

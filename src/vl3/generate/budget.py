@@ -8,15 +8,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
+from typing import TypeVar
 
 from vl3.config import ProcessorConfig
 from vl3.errors import UserError
 from vl3.generate.memory import Memory, Portions, Seen, memory_of
+from vl3.generate.scheduler import SchedulerConfig
 from vl3.weights.footprint import Footprint
 
 MARGIN = 1.1
-"""Predictions are taken so many times: they may be too low by a little."""
+"""What is predicted beside the weights is taken so many times: it may be too low by a little."""
 TEXT_TOKENS = 1024
 """Of a question, beside what is said of each frame."""
 PER_FRAME_TEXT = 12
@@ -25,8 +26,11 @@ LEAST_PER_FRAME = 48
 _PORTIONS = [Portions(16384 >> k, 2048 >> k) for k in range(5)]
 _DECODER_BASE, _FRAME = 78 << 20, 1.5
 """The decoding process without pictures, and bytes of a decoded pixel (YUV 4:2:0); measured."""
-FULL_HD, BASE = (1080, 1920), 350 << 20
-"""Taken where a picture's size, or this process's own, is not known."""
+FULL_HD = (1080, 1920)
+"""Taken where the size of pictures is not known."""
+
+
+C = TypeVar("C", bound=SchedulerConfig)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,20 @@ def fit(limit: int, model: Footprint, config: ProcessorConfig, demand: Demand) -
     )
 
 
+def scheduling(config: C, budget: Budget | None) -> C:
+    """The config with portions no larger than the budget's."""
+    if budget is None:
+        return config
+    portions = budget.portions
+    return replace(
+        config,
+        prefill_chunk=min(config.prefill_chunk, portions.prefill),
+        vision_chunk=min(config.vision_chunk, portions.vision),
+        prefill_alone=min(config.prefill_alone, portions.prefill),
+        vision_alone=min(config.vision_alone, portions.vision),
+    )
+
+
 def _candidates(limit: int, model: Footprint, config: ProcessorConfig, demand: Demand) -> Iterator[Budget]:
     """From the best to the least."""
     running = sorted({max(1, demand.max_running >> k) for k in range(8)}, reverse=True)
@@ -97,8 +115,14 @@ def _candidates(limit: int, model: Footprint, config: ProcessorConfig, demand: D
         for side_by_side, portions in product(running, _PORTIONS):
             worst = _worst(model, config, demand, tokens, frames, portions)
             ahead = 0 if demand.max_running == 1 else max(side_by_side, 2 * demand.num_decoders)
-            more = (side_by_side - 1) * (worst.tokens + worst.cache) + max(side_by_side - 1, ahead) * worst.pixels
-            predicted = MARGIN * (worst.peak + more) + own_bytes()
+            cache = worst.cache * (2 if demand.conversation else 1)  # a cache that grows is there twice
+            more = (
+                cache
+                - worst.cache
+                + (side_by_side - 1) * (worst.tokens + cache)
+                + max(side_by_side - 1, ahead) * worst.pixels
+            )
+            predicted = worst.weights + MARGIN * (worst.peak - worst.weights + more) + model.base
             predicted += demand.num_decoders * decoder_bytes(*FULL_HD)
             yield Budget(
                 limit=limit,
@@ -135,7 +159,7 @@ def _worst(
             weights=model.weights,
             loading=model.loading,
             width=model.dtype.itemsize,
-            seen=[Seen((t, per_frame, merge**2), merge, t * per_frame)] * max(1, turns),
+            seen=[Seen((t, per_frame, merge**2), merge, t * per_frame, t)] * max(1, turns),
             prompt_tokens=prompt,
             max_new_tokens=min(demand.max_new_tokens, max(1, longest - prompt)),
             portions=portions,
@@ -149,16 +173,6 @@ def decoder_bytes(height: int, width: int) -> int:
     """Memory of the process that decodes a video of that size: the pictures that its codec and threads hold."""
     held = 12 + (os.cpu_count() or 1)
     return _DECODER_BASE + int(held * _FRAME * height * width)
-
-
-def own_bytes() -> int:
-    """What this process holds already: Python, torch and the other packages, before a model is loaded."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    except OSError:  # no Linux
-        return BASE
-    [line] = [line for line in lines if line.startswith("VmRSS")]
-    return int(line.split()[1]) * 1024
 
 
 def size_text(num_bytes: float) -> str:

@@ -8,7 +8,7 @@ from vl3.chat import Message, media_of, question
 from vl3.errors import UserError
 from vl3.generate.answer import Answer, AnswerStream
 from vl3.generate.assistant import Assistant
-from vl3.generate.options import Options, settings
+from vl3.generate.options import Options
 from vl3.generate.prefixes import Prefix, common_length, fingerprints
 from vl3.generate.prepare import Prepared
 from vl3.media import MediaInfo
@@ -25,7 +25,7 @@ class Conversation:
 
     def __init__(self, assistant: Assistant, system: str | None = None, **options: Unpack[Options]) -> None:
         self.assistant = assistant
-        self._settings = settings(assistant.checkpoint.processor, options)
+        self._settings = assistant.settings(options)
         self._processor = assistant.processor.with_config(self._settings.processing)
         self.messages: list[Message] = [{"role": "system", "content": system}] if system else []
         self._visuals: list[Visual] = []

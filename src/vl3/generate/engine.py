@@ -106,7 +106,8 @@ class Engine:
         room = longest - inputs.num_tokens
         if config.max_new_tokens > room:  # the answer ends with finish_reason "length" where the model's range ends
             config = replace(config, max_new_tokens=max(1, room))
-        cache = cache or self.model.new_cache(inputs.num_tokens + min(config.max_new_tokens, 256))
+        # room for the longest answer: to grow means to hold two, and what is not written to takes no memory on a CPU
+        cache = cache or self.model.new_cache(inputs.num_tokens + config.max_new_tokens)
         assert cache.length < inputs.num_tokens, "nothing left to feed: truncate the cache to leave the last token"
         sights = [self.vision.look_up(visual) for visual in inputs.visuals]
         return Sequence(inputs, config, self.eos_token_ids | set(config.stop_token_ids), cache, sights, constraint)

@@ -11,9 +11,15 @@ from dataclasses import dataclass
 
 from vl3.config import LanguageConfig, ModelConfig, StemConfig, VisionConfig
 from vl3.generate.engine import PREFILL_CHUNK, VISION_CHUNK
+from vl3.model.stem import STRIDES
 
-RUNTIME = 48 << 20
-"""Threads, kernels that are made at first use, a tokenizer, small tensors: measured, the same for all models."""
+RUNTIME, VISION_RUNTIME = 30 << 20, 12 << 20
+"""Threads, kernels that are made at first use, a tokenizer, small tensors: measured, the same for all models; and what
+of it only comes with pictures."""
+HOLES = 1.15
+"""What the allocator needs for the tensors of a pass, in relation to their sizes; measured."""
+MOST_RETAINED = 32 << 20
+"""Of what a pass has freed, the allocator gives as much only to the next one of the same kind."""
 FLOAT = 4
 """Bytes of a float32."""
 
@@ -27,6 +33,8 @@ class Seen:
     merge: int
     kept: int
     """Tokens after pruning, or the most that there can be."""
+    different: int
+    """Frames that are not equal to an earlier one bit by bit, or the most that there can be."""
 
     @property
     def patches(self) -> int:
@@ -67,15 +75,19 @@ class Memory:
     """Visual tokens."""
     cache: int
     """Keys and values of prompt and longest answer."""
+    seen_cache: int
+    """Those of them that are there when the last frames are encoded."""
     prefill: int
     """A pass of the decoder."""
 
     @property
     def peak(self) -> int:
         """At the worst moment."""
-        held = self.pixels + self.tokens + self.cache
-        phases = (self.loading, self.pixels + self.reading, held + self.vision, held + self.prefill)
-        return self.weights + max(phases) + RUNTIME
+        held = self.pixels + self.tokens
+        retained = min(self.vision, self.prefill, MOST_RETAINED) // 2
+        looking, reading = self.seen_cache + self.vision, self.cache + self.prefill
+        phases = (self.loading, self.pixels + self.reading, held + retained + max(looking, reading))
+        return self.weights + max(phases) + RUNTIME + (VISION_RUNTIME if self.vision else 0)
 
 
 def memory_of(
@@ -90,16 +102,18 @@ def memory_of(
 ) -> Memory:
     """What one request takes. weights, loading: bytes; width: bytes of a number that the model computes with."""
     vision, language = config.vision, config.language
-    longest = prompt_tokens + max_new_tokens
+    per_token = cache_bytes(language, width)
+    last = min((_frames_in_pass(one, portions) * one.kept // one.grid[0] for one in seen[-1:]), default=0)
     sizes = [one.patches * vision.patch_dim for one in seen]
     return Memory(
         weights=weights,
         loading=loading,
         pixels=sum(sizes),
         reading=max(sizes, default=0),
-        vision=max((vision_pass(vision, one, width, portions.vision) for one in seen), default=0),
+        vision=max((vision_pass(vision, one, width, portions) for one in seen), default=0),
         tokens=sum(one.kept for one in seen) * language.hidden_size * width,
-        cache=longest * cache_bytes(language, width),
+        cache=(prompt_tokens + max_new_tokens) * per_token,
+        seen_cache=max(0, prompt_tokens - last) * per_token,
         prefill=prefill_pass(language, min(portions.prefill, prompt_tokens), prompt_tokens, width),
     )
 
@@ -109,11 +123,10 @@ def cache_bytes(config: LanguageConfig, width: int) -> int:
     return 2 * config.num_layers * config.num_kv_heads * config.head_dim * width
 
 
-def vision_pass(config: VisionConfig, seen: Seen, width: int, portion: int) -> int:
+def vision_pass(config: VisionConfig, seen: Seen, width: int, portions: Portions) -> int:
     """The most that the encoder holds at a time while it encodes a portion of a clip's frames."""
-    t, h, w = seen.grid
-    frames = min(t, max(1, portion // (h * w)))
-    num_patches = frames * h * w
+    _, h, w = seen.grid
+    num_patches = _frames_in_pass(seen, portions) * h * w
     pixels = config.patch_dim * (1 + FLOAT)  # as 8 bits, and normalised
     rope = 2 * config.head_dim * FLOAT
     d, inner = config.hidden_size, config.intermediate_size
@@ -123,7 +136,14 @@ def vision_pass(config: VisionConfig, seen: Seen, width: int, portion: int) -> i
     mlp = 2 * (d + inner) * width
     first = _stem_pass(config.stem, config.patch_size) if config.stem else config.patch_dim * width
     per_patch = pixels + max(rope + max(turning, attending, mlp), first + d * width)
-    return num_patches * per_patch
+    return int(HOLES * num_patches * per_patch)
+
+
+def _frames_in_pass(seen: Seen, portions: Portions) -> int:
+    """Those of which the next stretch of the prompt wants tokens, as far as they fit into a portion."""
+    t, h, w = seen.grid
+    wanted = portions.prefill * t // max(1, seen.kept) + 2
+    return min(seen.different, wanted, max(1, portions.vision // (h * w)))
 
 
 def prefill_pass(config: LanguageConfig, num_tokens: int, total: int, width: int) -> int:
@@ -133,16 +153,14 @@ def prefill_pass(config: LanguageConfig, num_tokens: int, total: int, width: int
     turning = (2 * d + 5 * queries + 2 * config.num_kv_heads * config.head_dim) * width
     mlp = (2 * d + 3 * config.intermediate_size) * width
     repeated = 2 * queries * total * width  # keys and values for every query head
-    masks = num_tokens * total * (1 + width) if total > num_tokens else 0
+    masks = num_tokens * total * (2 + width) if total > num_tokens else 0
     attending = num_tokens * (2 * d + 3 * queries) * width + repeated + masks
     scores = config.vocab_size * FLOAT * 3
-    return max(num_tokens * max(turning, mlp), attending) + scores
+    return int(HOLES * max(num_tokens * max(turning, mlp), attending)) + scores
 
 
 def _stem_pass(config: StemConfig, patch_size: int) -> int:
     """The convolutional stem, in bytes for each patch: float32 pixels, then the widest block of the trunk."""
-    from vl3.model.stem import STRIDES
-
     pixels = patch_size**2
     held = 3 * pixels * FLOAT * 2  # the picture, and the same in channels-last order
     stride, channels, widest = 2, config.first_channels, config.first_channels * pixels // 4 * 2

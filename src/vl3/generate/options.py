@@ -85,6 +85,21 @@ def settings(defaults: ProcessorConfig, options: Options) -> Settings:
     )
 
 
+def limited(config: ProcessorConfig, max_tokens: int, max_frames: int) -> ProcessorConfig:
+    """The config with no more visual tokens in a request (by the `transformers` rule: in an image or a clip) and frames
+    in a video than that."""
+    plain = encode(config)
+    plain["max_tokens"] = min(config.max_tokens, max_tokens)
+    plain["min_tokens"] = min(config.min_tokens, max_tokens)
+    sampling = plain["sampling"]
+    sampling["max_frames"] = min(config.sampling.max_frames, max_frames)
+    if config.sampling.num_frames is not None:
+        sampling["num_frames"] = min(config.sampling.num_frames, max_frames)
+    if config.resize == "transformers":
+        _limit_pixels(plain)
+    return decode(ProcessorConfig, plain, "options")
+
+
 def _limit_pixels(processing: dict[str, Any]) -> None:
     """In the `transformers` resize rule a budget of tokens is a limit on pixels; a checkpoint's lower limit stands."""
     for kind in ("image", "video"):

@@ -8,6 +8,8 @@ from tokenizers import Tokenizer
 
 from vl3.chat import Message, Slot, media_of, render
 from vl3.config import ProcessorConfig
+from vl3.errors import UserError
+from vl3.generate.budget import decoder_bytes
 from vl3.generate.devices import pick_device, pick_dtype
 from vl3.generate.memory import Memory, Seen, memory_of
 from vl3.generate.options import Options, settings
@@ -33,6 +35,15 @@ class Plan:
     """Tokens of the prompt that are not visual."""
     max_new_tokens: int
     memory: Memory
+    base: int
+    """What Python, torch and the other packages take."""
+    decoder: int
+    """The process that decodes; 0 without media."""
+
+    @property
+    def process(self) -> int:
+        """The peak of everything together."""
+        return self.base + self.memory.peak + self.decoder
 
     @property
     def prompt_tokens(self) -> int:
@@ -41,10 +52,17 @@ class Plan:
 
 
 def footprint(
-    model: str | Path, device: str = "auto", dtype: str = "auto", quantize: Quantize | None = None
+    model: str | Path,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantize: Quantize | None = None,
+    revision: str | None = None,
 ) -> Footprint:
-    """What `vl3.load` with these arguments would load."""
-    return footprint_of(model, pick_dtype(dtype, pick_device(device)), quantize)
+    """What `vl3.load` with these arguments would load. UserError for a device that is not a CPU."""
+    chosen = pick_device(device)
+    if chosen != "cpu":
+        raise UserError(f"memory is predicted for a CPU only, not for {chosen}: add --device cpu")
+    return footprint_of(model, pick_dtype(dtype, chosen), quantize, revision)
 
 
 def plan(model: Footprint, messages: Sequence[Message], options: Options, decoder: Decoder, read: bool = False) -> Plan:
@@ -53,7 +71,9 @@ def plan(model: Footprint, messages: Sequence[Message], options: Options, decode
     config = chosen.processing
     if read:
         visuals, infos = load_visuals(media_of(messages), config, decoder)
-        seen = [Seen(visual.grid, visual.merge, visual.num_tokens) for visual in visuals]
+        seen = [
+            Seen(visual.grid, visual.merge, visual.num_tokens, len(set(visual.frame_digests))) for visual in visuals
+        ]
         per_frame = [visual.tokens_per_frame for visual in visuals]
     else:
         infos = probe_media(media_of(messages), config, decoder)
@@ -65,14 +85,15 @@ def plan(model: Footprint, messages: Sequence[Message], options: Options, decode
     max_new_tokens = max(1, min(chosen.generation.max_new_tokens, longest - prompt_tokens))
     memory = memory_of(
         model.config,
-        weights=model.weights,
+        weights=model.weights - (0 if seen or model.loading else model.vision_weights),  # files are mapped, not read
         loading=model.loading,
         width=model.dtype.itemsize,
         seen=seen,
         prompt_tokens=prompt_tokens,
         max_new_tokens=max_new_tokens,
     )
-    return Plan(model, infos, seen, read, text_tokens, max_new_tokens, memory)
+    decoding = max((decoder_bytes(info.height, info.width) for info in infos), default=0)
+    return Plan(model, infos, seen, read, text_tokens, max_new_tokens, memory, model.base, decoding)
 
 
 def count_text(messages: Sequence[Message], infos: Sequence[MediaInfo], tokenizer: Tokenizer) -> int:
@@ -86,4 +107,4 @@ def _seen(info: MediaInfo, size: tuple[int, int], config: ProcessorConfig) -> Se
     is_video = info.kind == "video"
     merge = config.video_merge_size if is_video else config.image_merge_size
     t, (h, w) = len(info.times_s), (side // config.patch_size for side in size)
-    return Seen((t, h, w), merge, most_kept(t, h * w // merge**2, config.prune))
+    return Seen((t, h, w), merge, most_kept(t, h * w // merge**2, config.prune), t)

@@ -20,13 +20,17 @@ class SchedulerConfig:
     """Prompt tokens that are read between two tokens of others' answers."""
     vision_chunk: int = 4096
     """Patches that are encoded between two tokens of others' answers."""
+    prefill_alone: int = PREFILL_CHUNK
+    """Prompt tokens that are read at a time while no answer is under way."""
+    vision_alone: int = VISION_CHUNK
+    """Patches that are encoded at a time while no answer is under way."""
     kv_bytes: int = 4 << 30
     """Most memory for the keys and values of running requests."""
     prefix_bytes: int = 0
     """Most memory for the keys and values of finished requests, for those that begin alike."""
 
     def __post_init__(self) -> None:
-        for name in ("max_running", "prefill_chunk", "vision_chunk", "kv_bytes"):
+        for name in ("max_running", "prefill_chunk", "vision_chunk", "prefill_alone", "vision_alone", "kv_bytes"):
             if vars(self)[name] < 1:
                 raise UserError(f"{name} must be at least 1")
 
@@ -99,9 +103,9 @@ class Scheduler:
     def _read_some(self, job: Job, alone: bool) -> int:
         """Gets the next stretch of a prompt ready to be fed: its length, or 0 when only frames were encoded."""
         self._reuse(job)
-        chunk = PREFILL_CHUNK if alone else self.config.prefill_chunk
+        chunk = self.config.prefill_alone if alone else self.config.prefill_chunk
         num_tokens = min(chunk, job.running.prompt_left)
-        max_patches = VISION_CHUNK if alone else self.config.vision_chunk
+        max_patches = self.config.vision_alone if alone else self.config.vision_chunk
         return 0 if self.engine.look(job.running, num_tokens, max_patches) else num_tokens
 
     def _reuse(self, job: Job) -> None:

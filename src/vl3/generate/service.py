@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
@@ -16,8 +16,9 @@ from vl3.chat import Message, media_of
 from vl3.config import GenerationConfig, configclass
 from vl3.errors import UserError
 from vl3.generate.answer import Job
+from vl3.generate.budget import Budget, scheduling
 from vl3.generate.engine import Engine
-from vl3.generate.options import Options, Settings, settings
+from vl3.generate.options import Options, Settings
 from vl3.generate.prepare import Prepared, prepare
 from vl3.generate.scheduler import Scheduler, SchedulerConfig
 from vl3.generate.sight import VisionStore
@@ -47,6 +48,19 @@ class ServiceConfig(SchedulerConfig):
 
 
 DEFAULTS = ServiceConfig()
+
+
+def within(config: ServiceConfig, budget: Budget | None) -> ServiceConfig:
+    """The config with nothing larger than the budget has it."""
+    if budget is None:
+        return config
+    return replace(
+        scheduling(config, budget),
+        max_running=min(config.max_running, budget.max_running),
+        kv_bytes=min(config.kv_bytes, budget.kv_bytes),
+        prefix_bytes=min(config.prefix_bytes, budget.kept_bytes),
+        vision_bytes=min(config.vision_bytes, budget.kept_bytes),
+    )
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,8 @@ class Service:
 
     def __init__(self, assistant: "Assistant", config: ServiceConfig = DEFAULTS) -> None:
         """Starts the threads. The assistant can be used beside it; it stays open when the service is closed."""
-        self.config = config
+        self.config = config = within(config, assistant.budget)
+        self._settings = assistant.settings
         self._checkpoint = assistant.checkpoint
         self._processor = assistant.processor
         self._engine = Engine(
@@ -112,7 +127,7 @@ class Service:
 
         UserError for absurd options or messages, Busy when the queue is full.
         """
-        ticket = Ticket(self, messages, settings(self._checkpoint.processor, options))
+        ticket = Ticket(self, messages, self._settings(options))
         start = time.perf_counter()
         # text needs no decoder, and does not wait behind what does
         prepared = None if media_of(messages) else prepare(messages, self._processor, self._decoders[0])

@@ -7,6 +7,8 @@ import torch
 from tokenizers import Tokenizer
 
 from vl3.config import ModelConfig, ProcessorConfig
+from vl3.model.projector import Projector
+from vl3.model.vision import VisionEncoder
 from vl3.weights.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, load_adapter
 from vl3.weights.files import TensorFiles, locate, open_tensors, shards
 from vl3.weights.load import load_processor
@@ -16,6 +18,12 @@ from vl3.weights.read_config import read_config_file
 from vl3.weights.storage import TYPES, Storage, read_storage
 
 _KINDS = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+
+
+BASE = 350 << 20
+"""Python, torch and the other packages, where the system does not say."""
+LEFT_BEHIND = 0.35
+"""What unpacking 8-bit and GGUF matrices leaves in the allocator, in relation to the weights; measured on nano."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +37,10 @@ class Footprint:
     """In which the model computes."""
     weights: int
     """Bytes of the loaded weights."""
+    vision_weights: int
+    """Those of them that only pictures touch."""
+    base: int
+    """Bytes that this process held before: Python, torch and the other packages."""
     loading: int
     """Bytes that are held beside them while they are read: a file stays mapped while what is in it is converted."""
 
@@ -40,6 +52,7 @@ def footprint_of(
     revision: str | None = None,
 ) -> Footprint:
     """Arguments as for `load_checkpoint`, which this tells the cost of."""
+    base = own_bytes()
     processor, tokenizer, config = load_processor(id_or_path, revision)
     folder = locate(id_or_path, revision)
     extra = 0
@@ -57,7 +70,22 @@ def footprint_of(
     loading = extra + (0 if plain else sum(file.stat().st_size for file in shards(folder)))
     if storage.language_from is not None:
         loading += resolve(storage.language_from).stat().st_size
-    return Footprint(config, processor, tokenizer, computed, weights, loading)
+    if storage.language_from is not None or storage.quantization is not None:
+        loading += int(LEFT_BEHIND * weights)
+    with torch.device("meta"):
+        seeing = [VisionEncoder(config.vision), Projector(config.vision.hidden_size, config.language.hidden_size)]
+    numbers = sum(tensor.numel() for part in seeing for tensor in part.state_dict().values())
+    return Footprint(config, processor, tokenizer, computed, weights, numbers * computed.itemsize, base, loading)
+
+
+def own_bytes() -> int:
+    """What this process holds already: Python, torch and the other packages, before a model is loaded."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:  # no Linux
+        return BASE
+    [line] = [line for line in lines if line.startswith("VmRSS")]
+    return int(line.split()[1]) * 1024
 
 
 def _stored_types(files: TensorFiles) -> list[torch.dtype]:
