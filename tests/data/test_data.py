@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vl3.chat import media_of
 from vl3.data import DataConfig, Loader, Pack, SourceConfig, open_source
 from vl3.data.boxes import box_from_fractions, box_from_pixels, box_to_pixels, write_box, write_time
 from vl3.data.check import check, claims
@@ -386,3 +387,14 @@ def test_relative_paths_start_from_the_root() -> None:
     assert sample.messages[0]["content"][0]["image_url"]["url"] == "/root/a.png"
     rows["messages"][0]["content"][0]["image_url"]["url"] = "https://x/a.png"  # type: ignore[index]
     assert parse(rows, "x", Path("/root")).messages[0]["content"][0]["image_url"]["url"] == "https://x/a.png"
+
+
+def test_a_sample_may_look_at_a_part_of_its_video() -> None:
+    turns = [{"from": "human", "value": "<video>\nWhat?"}, {"from": "gpt", "value": "It rains."}]
+    found = parse({"video": "a.mp4", "start_time": 2, "end_time": 4.5, "conversations": turns}, "x", Path("/d"))
+    [part] = media_of(found.messages)
+    assert (part.source, part.options) == ("/d/a.mp4", {"start_s": 2, "end_s": 4.5})
+    alone = parse({"video": ["a.mp4"], "start_time": None, "end_time": None, "conversations": turns}, "x")
+    assert media_of(alone.messages)[0].options == {}
+    with pytest.raises(UserError, match="belong to a sample with one video, not 0"):
+        parse({"end_time": 3, "conversations": [{**turns[0], "value": "Who?"}, turns[1]]}, "x")

@@ -128,14 +128,19 @@ def samples(
             turns += rng.sample(asked, min(max_each, len(asked)))
     made: list[dict[str, Any]] = []
     if turns:
-        conversations = []
-        for number, (question, answer) in enumerate(turns):
-            mark = "" if number else "<video>\n"
-            conversations += [{"from": "human", "value": mark + question}, {"from": "gpt", "value": answer}]
-        made.append({"video": [one.video], "independent": True, "conversations": conversations})
+        made.append(questions(one.video, turns))
     if "stream" in kinds:
         made.append(_stream(one, rng))
     return made
+
+
+def questions(video: str, turns: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """An annotation with independent (question, answer) pairs about a video."""
+    conversations = []
+    for number, (question, answer) in enumerate(turns):
+        mark = "" if number else "<video>\n"
+        conversations += [{"from": "human", "value": mark + question}, {"from": "gpt", "value": answer}]
+    return {"video": [video], "independent": True, "conversations": conversations}
 
 
 def span(event: Event) -> str:

@@ -25,13 +25,15 @@ COLUMNS: dict[str, Type] = {
     "path": "string",
     "offset": "int64",
     "size": "int64",
+    "start_s": "float64",
+    "end_s": "float64",
     "text": "string",
     "label": "string",
     "dropped_by": "string",
     "drop_reason": "string",
 }
 """Columns of the raw pool. Media lie at `path`, the whole file or `size` bytes from `offset` (in an archive); `url` is
-where they are fetched from."""
+where they are fetched from; a row may be the part of a video from `start_s` up to `end_s`, in seconds."""
 
 
 def arrow() -> Any:

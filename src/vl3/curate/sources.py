@@ -211,8 +211,9 @@ def _table_row(source: SourceConfig, record: Mapping[str, Any], where: str, root
     licence = _value(record, None, LICENCE_COLUMNS)
     row: Row = {
         "kind": "video" if record.get("video") == medium else "image",
-        "text": None if text is None else str(text),
+        "text": text if text is None or isinstance(text, str) else json.dumps(text, default=str),
         "label": None if label is None else str(label),
+        **{name: float(at) for name in ("start_s", "end_s") if isinstance(at := record.get(name), int | float)},
     }
     if licence:
         row["licence"] = str(licence)

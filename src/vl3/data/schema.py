@@ -63,7 +63,7 @@ def messages_of(data: Any, root: Path | None = None, form: str = "auto") -> list
     elif data.get("stream"):
         messages = _stream(data)
     elif "conversations" in data:
-        images, videos = files_of(data, "image"), files_of(data, "video")
+        images, videos = files_of(data, "image"), _clips(data)
         messages = from_authors([_turn(turn) for turn in _list(data, "conversations")], images, videos)
     else:
         raise UserError("a sample needs `conversations`, `messages`, or `stream` with `conversation`")
@@ -79,6 +79,17 @@ def files_of(data: Mapping[str, Any], key: str) -> list[Any]:
     if not all(isinstance(file, str | bytes) and file for file in files):
         raise UserError(f"`{key}` must be a path or a list of paths")
     return files
+
+
+def _clips(data: Mapping[str, Any]) -> list[Any]:
+    """The videos, one of them between `start_time` and `end_time` if these are given."""
+    videos = files_of(data, "video")
+    times = {key: at for key in ("start_time", "end_time") if (at := _number(data, key, None)) is not None}
+    if not times:
+        return videos
+    if len(videos) != 1:
+        raise UserError(f"start_time and end_time belong to a sample with one video, not {len(videos)}")
+    return [{"path": videos[0], **times}]
 
 
 def writable(error: Exception) -> str:

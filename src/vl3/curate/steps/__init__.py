@@ -11,6 +11,7 @@ from vl3.curate.steps.balance import BalanceConfig, balance_step
 from vl3.curate.steps.cluster import ClusterConfig, cluster_step
 from vl3.curate.steps.decode import DecodeConfig, decode_step
 from vl3.curate.steps.embed import EmbedConfig, embed_step
+from vl3.curate.steps.events import EventsConfig, events_step
 from vl3.curate.steps.exact import ExactConfig, exact_step
 from vl3.curate.steps.export import ExportConfig, export_step
 from vl3.curate.steps.fetch import FetchConfig, fetch_step
@@ -22,6 +23,7 @@ from vl3.curate.steps.recaption import RecaptionConfig, recaption_step
 from vl3.curate.steps.shape import ShapeConfig, shape_step
 from vl3.curate.steps.shots import ShotsConfig, shots_step
 from vl3.curate.steps.similar import SimilarConfig, similar_step
+from vl3.curate.steps.tasks import TasksConfig, tasks_step
 from vl3.curate.steps.words import WordsConfig, words_step
 
 
@@ -50,8 +52,10 @@ STEPS: dict[str, Kind] = {
     "similar": Kind(SimilarConfig, similar_step),
     "balance": Kind(BalanceConfig, balance_step),
     "words": Kind(WordsConfig, words_step),
+    "events": Kind(EventsConfig, events_step),
     "shots": Kind(ShotsConfig, shots_step),
     "motion": Kind(MotionConfig, motion_step),
     "recaption": Kind(RecaptionConfig, recaption_step),
+    "tasks": Kind(TasksConfig, tasks_step),
     "export": Kind(ExportConfig, export_step),
 }

@@ -23,6 +23,9 @@ from vl3.curate.step import Found, Place, Pool, PoolStep, Rows
 KEPT = ("id", "source", "licence")
 """Columns that go into samples as they are."""
 
+TIMES = {"start_s": "start_time", "end_s": "end_time"}
+"""What samples call a clip's times."""
+
 
 @configclass
 class ExportConfig:
@@ -34,18 +37,30 @@ class ExportConfig:
     """Columns with the answer; the first that a row has a value in."""
     prompts: tuple[str, ...] = ("Describe the image.", "What does the picture show?", "Write a caption for this image.")
     """What is asked; which of them is a function of the row's id."""
+    video_prompts: tuple[str, ...] = (
+        "Describe the video.",
+        "What happens in the video?",
+        "Write a caption for this clip.",
+    )
+    """The same for videos and their clips, which keep `start_time` and `end_time`."""
+    tasks: bool = False
+    """Whether the samples that the step `tasks` built are written too."""
     per_file: Count = 1000
     """Samples of one archive or Parquet file."""
 
     def __post_init__(self) -> None:
-        if not self.texts or not self.prompts:
-            raise ValueError("texts and prompts need at least one entry")
+        if not (self.texts and self.prompts and self.video_prompts):
+            raise ValueError("texts, prompts and video_prompts need at least one entry")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        return ("kind", *KEPT[1:], *PLACE, *TIMES, *self.texts, *(["samples"] if self.tasks else []))
 
 
 def export_step(config: ExportConfig) -> PoolStep:
     """Drops rows without a text."""
-    inputs = ("kind", *KEPT[1:], *PLACE, *config.texts)
-    return PoolStep(inputs, {}, partial(export, config))
+    return PoolStep(config.inputs, {}, partial(export, config))
 
 
 def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
@@ -55,15 +70,16 @@ def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     reasons: list[str | None] = []
-    inputs = ("kind", *KEPT[1:], *PLACE, *config.texts)
 
     def samples() -> Iterator[tuple[dict[str, Any], Rows, int]]:
-        for rows in pool.batches(inputs):
+        for rows in pool.batches(config.inputs):
             for number in range(len(rows["id"])):
                 text = next((rows[name][number] for name in config.texts if rows[name][number]), None)
                 reasons.append(None if text else "no text")
                 if text:
                     yield _sample(config, rows, number, text), rows, number
+                for built in (rows["samples"][number] or []) if config.tasks else []:
+                    yield _kept(rows, number) | {rows["kind"][number]: None} | json.loads(built), rows, number
 
     _WRITERS[config.form](config, samples(), unfinished, place.output)
     shutil.rmtree(folder, ignore_errors=True)
@@ -74,11 +90,15 @@ def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
 def _sample(config: ExportConfig, rows: Rows, number: int, text: str) -> dict[str, Any]:
     """One picture, one question, one answer; the media's place is left to the writer."""
     kind, name = rows["kind"][number], rows["id"][number]
-    chosen = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(config.prompts)
-    question = f"<{kind}>\n{config.prompts[chosen]}"
-    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": text}]
-    kept = {key: rows[key][number] for key in KEPT if rows[key][number] is not None}
-    return {**kept, kind: None, "conversations": turns}
+    prompts = config.prompts if kind == "image" else config.video_prompts
+    chosen = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(prompts)
+    turns = [{"from": "human", "value": f"<{kind}>\n{prompts[chosen]}"}, {"from": "gpt", "value": text}]
+    times = {theirs: rows[ours][number] for ours, theirs in TIMES.items() if rows[ours][number] is not None}
+    return {**_kept(rows, number), kind: None, **times, "conversations": turns}
+
+
+def _kept(rows: Rows, number: int) -> dict[str, Any]:
+    return {key: rows[key][number] for key in KEPT if rows[key][number] is not None}
 
 
 Samples = Iterator[tuple[dict[str, Any], Rows, int]]
@@ -109,17 +129,24 @@ def _webdataset(config: ExportConfig, samples: Samples, folder: Path, _output: P
 def _parquet(config: ExportConfig, samples: Samples, folder: Path, _output: Path) -> None:
     pa = arrow()
     media = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
-    turns = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
+    told = [("role", pa.string()), ("content", pa.string()), ("time", pa.float64())]
+    types = {
+        **dict.fromkeys(KEPT, pa.string()),
+        **dict.fromkeys(("image", "video"), media),
+        **dict.fromkeys(TIMES.values(), pa.float64()),
+        **dict.fromkeys(("independent", "stream"), pa.bool_()),
+        "conversations": pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())])),
+        "conversation": pa.list_(pa.struct(told)),
+    }
     for file, group in _groups(config, samples, folder, "parquet"):
-        found: dict[str, list[Any]] = {name: [] for name in (*KEPT, "image", "video", "conversations")}
+        found: dict[str, list[Any]] = {name: [] for name in types}
         for sample, rows, number in group:
             kind = rows["kind"][number]
             embedded = [{"bytes": content(rows, number), "path": Path(rows["path"][number]).name}]
             for name, values in found.items():
                 values.append(embedded if name == kind else sample.get(name))
-        types = {"image": media, "video": media, "conversations": turns}
         used = {name: values for name, values in found.items() if any(value is not None for value in values)}
-        write_part(file, pa.table({n: pa.array(v, types.get(n, pa.string())) for n, v in used.items()}))
+        write_part(file, pa.table({n: pa.array(v, types[n]) for n, v in used.items()}))
 
 
 def _groups(

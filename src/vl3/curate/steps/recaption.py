@@ -40,7 +40,7 @@ class RecaptionConfig:
     """What is asked and what is taken for a caption."""
 
     of: Kind = "image"
-    """`image`, or `video` for clips between their `start_s` and `end_s` (the step `shots` makes them)."""
+    """`image`, or `video`: clips between their `start_s` and `end_s`, whole videos where these are not set."""
     length: Literal["short", "detailed"] = "short"
     """Which of the paper's two captions; decides what is not given below."""
     column: str = ""
@@ -83,8 +83,8 @@ def recaption_step(config: RecaptionConfig) -> RowStep:
         replies = (entry.value for entry in read_journal(replies_of(place, config)))
         return [str(usage(replies, config.writer))]
 
-    times = ("start_s", "end_s") if config.of == "video" else ()
-    return RowStep((*PLACE, "text", *times), {config.to: "string"}, start, only=config.of, notes=notes, heavy=True)
+    inputs = (*PLACE, "text", "start_s", "end_s")
+    return RowStep(inputs, {config.to: "string"}, start, only=config.of, notes=notes, heavy=True)
 
 
 def replies_of(place: Place, config: RecaptionConfig) -> Path:
