@@ -120,7 +120,7 @@ def test_one_row_may_become_several() -> None:
     ("steps", "assignment", "message"),
     [
         ({"shape": None}, "part_rows=5", "steps.shape: reads the column 'width'.* put decode before it"),
-        ({"decod": None}, "part_rows=5", "no step 'decod'; there are decode, "),
+        ({"decod": None}, "part_rows=5", "no step 'decod'; there are fetch, decode, "),
         ({"shape": {"min_sid": 3}}, "part_rows=5", "unknown key 'min_sid'; did you mean 'min_side'"),
         ({"decode": None}, "steps.shape.min_side=x", "steps.shape: min_side"),
         ({"decode": None}, "output=???", "output is left open"),
