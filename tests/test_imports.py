@@ -75,3 +75,8 @@ def test_importing_the_package_and_asking_for_help_is_quick() -> None:
 
 def test_the_media_worker_starts_without_torch() -> None:
     assert "torch" not in run("import sys, vl3.media.worker; print(' '.join(sys.modules))").split()
+
+
+def test_the_workers_of_curation_start_without_torch() -> None:
+    loaded = run("import sys, vl3.curate.runner; print(' '.join(sys.modules))").split()
+    assert {"torch", "daft", "faiss", "pyarrow"}.isdisjoint(loaded)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,14 @@ from vl3.weights.demo import save_demo_model
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 
 
+ROOT = Path(__file__).parents[2]
+
+
 def run(script: str, *args: str) -> dict[str, object]:
     command = [sys.executable, str(SCRIPTS / script), "--quick", "--json", *args]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     result: dict[str, object] = json.loads(done.stdout)
     return result
@@ -76,3 +82,11 @@ def test_train_step() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="transformers serve needs torchvision")
 def test_serving() -> None:
     assert run("serving.py")["same answer"] == "yes"
+
+
+@pytest.mark.slow
+def test_curation_pool(tmp_path: Path) -> None:
+    result = run("curation_pool.py", "--folder", str(tmp_path))
+    for fault in ("corrupt", "shape", "leak", "duplicate"):
+        assert result[fault]["precision"] >= 0.95  # type: ignore[index]
+        assert result[fault]["recall"] >= 0.95  # type: ignore[index]

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vl3.curate.journal import Journal, fingerprint
 from vl3.curate.writer import Request, Write, WriterConfig, opened
 from vl3.errors import UserError
-from vl3.generate import Options
+
+if TYPE_CHECKING:
+    from vl3.generate import Options
 
 
 @dataclass(frozen=True)

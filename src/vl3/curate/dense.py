@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vl3.data.boxes import write_time
 from vl3.errors import UserError
 
 Kind = Literal["timeline", "when", "span", "first", "next", "happens", "stream"]
@@ -145,6 +144,8 @@ def questions(video: str, turns: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
 def span(event: Event) -> str:
     """`from 3.2 to 8.0 seconds`."""
+    from vl3.data.boxes import write_time  # whose room loads torch
+
     return f"from {write_time(event.start_s)} to {write_time(event.end_s)} seconds"
 
 

@@ -60,10 +60,9 @@ def run_parts(job: Job, step: RowStep, parts: Sequence[Path], config: RunnerConf
     workers = min(wanted, len(parts))
     on_ray = config.kind == "ray"
     gpus = config.gpus if step.heavy and on_ray else 0
-
     alone = not on_ray and (workers == 1 or "path" not in step.inputs)  # starting processes would cost more
 
-    @daft.cls(max_concurrency=workers, use_process=not alone, gpus=gpus)
+    @daft.cls(gpus=gpus, max_concurrency=None if alone else workers, use_process=not alone)
     class Actor:
         def __init__(self) -> None:
             self.worker: Worker | None = None

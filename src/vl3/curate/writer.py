@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vl3.chat import Message
 from vl3.config import Count, configclass
 from vl3.errors import UserError
-from vl3.generate import Options, Service, ServiceConfig, Ticket, load
 from vl3.media import Decoder
 from vl3.remote import BadRequest, ChatClient, RequestWriter, server_config
+
+if TYPE_CHECKING:  # loaded by those who write only, with torch
+    from vl3.generate import Options, Service, Ticket
 
 KEYS = ("VL3_CAPTION_KEY", "OPENAI_API_KEY")
 """Environment variables with an endpoint's API key: a recipe holds none, as it is kept with what it made."""
@@ -47,7 +50,7 @@ class Request:
     """Something to write."""
 
     messages: Sequence[Message]
-    options: Options
+    options: "Options"
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ def opened(config: WriterConfig) -> Iterator[Write]:
         with ChatClient(server) as client, Decoder() as decoder:
             yield endpoint_writer(client, decoder, config.num_parallel)
         return
+    from vl3.generate import Service, ServiceConfig, load
+
     assistant = load(config.model or "nano")
     limits = ServiceConfig(max_running=config.num_parallel, max_waiting=2 * config.num_parallel)
     try:
@@ -85,7 +90,7 @@ def opened(config: WriterConfig) -> Iterator[Write]:
         assistant.close()
 
 
-def local_writer(service: Service) -> Write:
+def local_writer(service: "Service") -> Write:
     """A model in this process."""
 
     def write(requests: Sequence[Request]) -> Iterator[tuple[int, Said | UserError]]:
@@ -95,7 +100,7 @@ def local_writer(service: Service) -> Write:
     return write
 
 
-def _said(ticket: Ticket) -> Said | UserError:
+def _said(ticket: "Ticket") -> Said | UserError:
     try:
         answer = ticket.answer
     except UserError as error:

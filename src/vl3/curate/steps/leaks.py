@@ -13,7 +13,6 @@ from vl3.chat import media_of
 from vl3.config import SamplingConfig, configclass
 from vl3.curate.likeness import HASH_BYTES, LOOK_BYTES, Likenesses, look, phash
 from vl3.curate.step import Found, Place, Pool, PoolStep
-from vl3.data import SourceConfig, open_source
 from vl3.errors import UserError
 from vl3.media import probe
 from vl3.media.image import pictures
@@ -68,6 +67,8 @@ def benchmark_pictures(benchmark: str) -> Iterator[tuple[str, Image.Image]]:
             if file.suffix.lower() in FRAME_SUFFIXES:
                 yield str(file), _open(str(file))
         return
+    from vl3.data import SourceConfig, open_source
+
     for sample in open_source(SourceConfig(path=benchmark)):
         if isinstance(sample, UserError):
             raise sample

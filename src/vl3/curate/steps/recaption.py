@@ -6,7 +6,7 @@ The paper has a short and a detailed caption written of each picture, by two mod
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vl3.config import Count, configclass
 from vl3.curate.asking import Ask, Asker, Judge, Judged, usage
@@ -15,8 +15,10 @@ from vl3.curate.journal import read_journal
 from vl3.curate.media import PLACE, source_of
 from vl3.curate.step import Found, Place, Rows, RowStep
 from vl3.curate.writer import Request, WriterConfig
-from vl3.generate import Options
 from vl3.media.info import Kind
+
+if TYPE_CHECKING:
+    from vl3.generate import Options
 
 PROMPTS = {
     ("image", "short"): "Describe this image in one sentence.",
