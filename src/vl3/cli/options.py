@@ -56,6 +56,11 @@ _MODEL: list[Option] = [
         "little. int4 needs: pip install 'vl3[int4]'",
     ),
     click.option(
+        "--approximate-vision",
+        is_flag=True,
+        help="Of a clip's frames encode only what --prune keeps: faster, but answers change.",
+    ),
+    click.option(
         "--decode-timeout", type=float, default=120.0, show_default=True, help="Most seconds to read one file."
     ),
     click.option(
@@ -187,6 +192,7 @@ def loaded_assistant(
             device=given["device"],
             dtype=given["dtype"],
             quantize=given["quantize"],
+            approximate_vision=given["approximate_vision"],
             revision=given["revision"],
             time_limit_s=given["decode_timeout"],
             budget=budget,

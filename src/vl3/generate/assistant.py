@@ -20,6 +20,7 @@ from vl3.generate.options import Options, Settings, limited, settings
 from vl3.generate.prepare import Prepared, prepare
 from vl3.generate.scheduler import Scheduler, SchedulerConfig
 from vl3.generate.service import Service, ServiceConfig
+from vl3.generate.sight import VisionStore
 from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache
 from vl3.processing import Processor
@@ -33,6 +34,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     quantize: Quantize | None = None,
+    approximate_vision: bool = False,
     revision: str | None = None,
     limits: FetchLimits | None = None,
     time_limit_s: float = 120.0,
@@ -43,7 +45,8 @@ def load(
 
     device: "auto" takes CUDA where there is one. dtype: "auto" keeps the stored type, or float32 on a CPU that has no
     bfloat16 arithmetic; else "float32", "bfloat16" or "float16". quantize: "int8" or "int4" packs the matrices, on a
-    CPU: smaller, faster, and answers change a little (docs/quantisation.md). limits: what may be fetched;
+    CPU: smaller, faster, and answers change a little (docs/quantisation.md). approximate_vision: of a clip's frames
+    encode only what pruning keeps, which changes answers too (docs/performance.md). limits: what may be fetched;
     time_limit_s: the most seconds for opening or decoding one medium. budget: keeps memory within a limit. on_stage is
     told what is being done, for progress displays.
     """
@@ -52,7 +55,8 @@ def load(
         on_stage("loading the model")
     numbers = pick_dtype(dtype, chosen)
     checkpoint = load_checkpoint(str(model), dtype=numbers, device=chosen, revision=revision, quantize=quantize)
-    return Assistant(checkpoint, Decoder(time_limit_s, limits or FetchLimits()), on_stage, budget)
+    decoder = Decoder(time_limit_s, limits or FetchLimits())
+    return Assistant(checkpoint, decoder, on_stage, budget, approximate_vision=approximate_vision)
 
 
 class Assistant:
@@ -64,11 +68,14 @@ class Assistant:
         decoder: Decoder,
         on_stage: Callable[[str], None] | None = None,
         budget: Budget | None = None,
+        *,
+        approximate_vision: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.budget = budget
         self.decoder = decoder
-        self.engine = Engine(checkpoint.model, checkpoint.eos_token_ids)
+        vision = VisionStore(approximate=approximate_vision)
+        self.engine = Engine(checkpoint.model, checkpoint.eos_token_ids, vision)
         self.processor = Processor(checkpoint.processor, checkpoint.tokenizer, checkpoint.config)
         self.on_stage = on_stage or (lambda _stage: None)
 
@@ -79,7 +86,11 @@ class Assistant:
             "model_files": fingerprint(self.checkpoint.path),
             "dtype": str(self.checkpoint.model.dtype).removeprefix("torch."),
         }
-        return facts if self.checkpoint.quantize is None else {**facts, "quantize": self.checkpoint.quantize}
+        if self.checkpoint.quantize is not None:
+            facts["quantize"] = self.checkpoint.quantize
+        if self.engine.vision.approximate:
+            facts["vision"] = "approximate"
+        return facts
 
     def settings(self, options: Options) -> Settings:
         """The settings of a request: the checkpoint's own, changed by options, within the budget."""

@@ -13,15 +13,13 @@ from torch import Tensor
 from vl3.config import GenerationConfig
 from vl3.generate.prefixes import Prefix, fingerprints, text_fingerprints
 from vl3.generate.sampling import Constraint, Sampler, TokenScores, token_scores
-from vl3.generate.sight import VisionStore, VisualTokens
+from vl3.generate.sight import VISION_CHUNK, VisionStore, VisualTokens
 from vl3.model import KVCache, VideoLLaMA3
 from vl3.model.videollama3 import splice
 from vl3.processing import Inputs
 
 PREFILL_CHUNK = 2048
 """Prompt tokens in one pass of the decoder: bounds the memory of activations."""
-VISION_CHUNK = 16384
-"""Patches in one pass of the vision encoder: the same for it."""
 
 
 @dataclass(eq=False)

@@ -6,8 +6,9 @@ So a long video stalls nobody's answer for longer than one portion of it takes. 
 from vl3.config import configclass
 from vl3.errors import UserError
 from vl3.generate.answer import Job
-from vl3.generate.engine import PREFILL_CHUNK, VISION_CHUNK, Engine
+from vl3.generate.engine import PREFILL_CHUNK, Engine
 from vl3.generate.prefixes import PrefixStore, longest_match
+from vl3.generate.sight import VISION_CHUNK
 
 
 @configclass

@@ -100,7 +100,9 @@ class Service:
         self._checkpoint = assistant.checkpoint
         self._processor = assistant.processor
         self._engine = Engine(
-            assistant.checkpoint.model, assistant.checkpoint.eos_token_ids, VisionStore(config.vision_bytes)
+            assistant.checkpoint.model,
+            assistant.checkpoint.eos_token_ids,
+            VisionStore(config.vision_bytes, assistant.engine.vision.approximate),
         )
         self._scheduler = Scheduler(self._engine, config)
         self._own_decoders = [assistant.decoder.sibling() for _ in range(config.num_decoders - 1)]

@@ -1,6 +1,7 @@
 """Visual tokens: encoded a few frames at a time, when they are wanted, and remembered by their content."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from itertools import accumulate
 
 import torch
@@ -10,16 +11,27 @@ from vl3.model import VideoLLaMA3, Visual
 from vl3.model.vision import merge_windows
 from vl3.model.visual import normalise
 
+VISION_CHUNK = 16384
+"""Patches in one pass of the vision encoder: bounds the memory of activations."""
+
 
 class VisualTokens:
-    """The decoder's tokens of one image or clip. Frames that are equal bit by bit are encoded once."""
+    """The decoder's tokens of one image or clip.
 
-    def __init__(self, visual: Visual) -> None:
+    Frames that are equal bit by bit are encoded once. With `approximate`, of a clip's frames only what pruning keeps is
+    encoded, but for the first of every so many frames (`_encode_changes`).
+    """
+
+    def __init__(self, visual: Visual, approximate: bool = False) -> None:
         self._visual: Visual | None = visual  # until all is encoded
         self._ends = list(accumulate(visual.tokens_per_frame))
+        self._approximate = approximate and visual.grid[0] > 1
+        self._run = max(2, VISION_CHUNK // visual.patches_per_frame)  # frames that build on each other
         firsts: dict[bytes, int] = {}
         self._first_like = [firsts.setdefault(digest, k) for k, digest in enumerate(visual.frame_digests)]
-        self._todo = set(firsts.values())
+        if self._approximate:  # a frame is what it is after the one before
+            self._first_like = list(range(visual.grid[0]))
+        self._todo = set(self._first_like)
         self._tokens_nD: Tensor | None = None
 
     @property
@@ -56,6 +68,10 @@ class VisualTokens:
         if not wanted:
             return False
         assert self._visual is not None
+        if self._approximate:
+            first = min(wanted) // self._run * self._run
+            self._encode_changes(model, self._visual, range(first, min(first + self._run, len(self._ends))))
+            return True
         most = max(1, max_patches // self._visual.patches_per_frame)
         self._encode(model, self._visual, list(wanted)[:most])
         return True
@@ -78,16 +94,40 @@ class VisualTokens:
             for frame in copies[first]:
                 chosen = visual.keep[frame][kept_S].to(device)
                 self._tokens_nD[self._ends[frame] - int(chosen.sum()) : self._ends[frame]] = own_nD[chosen]
+        self._done(frames)
+
+    def _encode_changes(self, model: VideoLLaMA3, visual: Visual, frames: range) -> None:
+        """A run of frames: the first whole, of the others the kept windows, which see the rest as it last was."""
+        t, h, w = visual.grid
+        patches = visual.patches.view(t, h * w, -1)[frames.start : frames.stop].flatten(0, 1).to(model.device)
+        kept = visual.keep[frames.start : frames.stop].to(model.device)
+        encoded = kept.clone()
+        encoded[0] = True
+        changed_FS = encoded.repeat_interleave(visual.merge**2, dim=1)
+        pixels_NP = normalise(patches, visual.mean, visual.std)
+        x_nD = model.vision.changes(pixels_NP, (len(frames), (h, w, visual.merge)), changed_FS)
+        tokens_nD = model.projector(merge_windows(x_nD, visual.merge)[kept[encoded]])
+        if self._tokens_nD is None:
+            self._tokens_nD = tokens_nD.new_empty(self.num_tokens, tokens_nD.shape[1])
+        end = self._ends[frames.stop - 1]
+        self._tokens_nD[end - len(tokens_nD) : end] = tokens_nD
+        self._done(frames)
+
+    def _done(self, frames: Iterable[int]) -> None:
         self._todo -= set(frames)
         if self.complete:
             self._visual = None
 
 
 class VisionStore:
-    """Visual tokens of the media seen last, by content. `max_bytes` bounds what it keeps; 0 keeps nothing."""
+    """Visual tokens of the media seen last, by content. `max_bytes` bounds what it keeps; 0 keeps nothing.
 
-    def __init__(self, max_bytes: int = 0) -> None:
+    approximate: see `VisualTokens`.
+    """
+
+    def __init__(self, max_bytes: int = 0, approximate: bool = False) -> None:
         self.max_bytes = max_bytes
+        self.approximate = approximate
         self.hits = 0
         self._known: OrderedDict[bytes, VisualTokens] = OrderedDict()
 
@@ -99,11 +139,11 @@ class VisionStore:
     def look_up(self, visual: Visual) -> VisualTokens:
         """The tokens of a visual: those that another request has encoded, or is about to, if any has."""
         if self.max_bytes == 0:
-            return VisualTokens(visual)
+            return VisualTokens(visual, self.approximate)
         if visual.digest in self._known:
             self.hits += 1
         else:
-            self._known[visual.digest] = VisualTokens(visual)
+            self._known[visual.digest] = VisualTokens(visual, self.approximate)
         self._known.move_to_end(visual.digest)
         return self._known[visual.digest]
 

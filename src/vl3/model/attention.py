@@ -32,6 +32,24 @@ def frame_attention(q_THE: Tensor, k_THE: Tensor, v_THE: Tensor, groups: list[tu
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
+def changed_attention(q_THE: Tensor, k_THE: Tensor, v_THE: Tensor, changed_FS: Tensor) -> Tensor:
+    """Attention inside each frame of one size, of which only some patches are given: those that changed. [T, H, E].
+
+    changed_FS: bool, which of each frame's patches the T are; all of the first frame's. A frame's other keys and values
+    are those of the frame before.
+    """
+    assert bool(changed_FS[0].all()), "the first frame must be whole"
+    outputs = []
+    counts = changed_FS.sum(dim=1).tolist()
+    pieces = zip(q_THE.split(counts), k_THE.split(counts), v_THE.split(counts), changed_FS, strict=True)
+    keys_SHE, values_SHE = k_THE[: counts[0]].clone(), v_THE[: counts[0]].clone()
+    for q_nHE, k_nHE, v_nHE, changed_S in pieces:
+        keys_SHE[changed_S], values_SHE[changed_S] = k_nHE, v_nHE
+        q_HnE, k_HSE, v_HSE = (x.transpose(0, 1)[None] for x in (q_nHE, keys_SHE, values_SHE))
+        outputs.append(F.scaled_dot_product_attention(q_HnE, k_HSE, v_HSE)[0].transpose(0, 1))
+    return torch.cat(outputs)
+
+
 def causal_attention(
     q_THE: Tensor, k_TJE: Tensor, v_TJE: Tensor, lengths: list[int], masks: list[Tensor | None] | None = None
 ) -> Tensor:

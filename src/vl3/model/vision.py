@@ -6,19 +6,24 @@ patches is resized to one token.
 Shapes: N patches of all frames, D hidden_size, H heads, E head_dim, P channels * patch * patch.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vl3.config import VisionConfig
-from vl3.model.attention import frame_attention
+from vl3.model.attention import changed_attention, frame_attention
 from vl3.model.rope import Rope, patch_rope, rotate
 from vl3.model.stem import Stem
 from vl3.model.visual import Visual, normalise
 
 FrameSize = tuple[int, int, int]
 """(rows, columns, merge) of a frame's patches."""
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Attention among packed queries, keys and values, each [N, H, E]."""
 
 
 class VisionEncoder(nn.Module):
@@ -41,13 +46,32 @@ class VisionEncoder(nn.Module):
     def forward(self, pixels_NP: Tensor, frames: list[tuple[int, FrameSize]]) -> Tensor:
         """Normalised patches [N, P] of runs of equal-size frames, `frames` = (how many, their size) -> [N, D]."""
         groups = [(count, h * w) for count, (h, w, _) in frames]
-        rope = self.rope(frames, pixels_NP.device)
         x_ND = self.patch_embedding(pixels_NP) if self.stem is None else self.stem(pixels_NP, frames)
+        return self._blocks(x_ND, partial(frame_attention, groups=groups), self.rope(frames, pixels_NP.device))
+
+    def changes(self, pixels_NP: Tensor, frames: tuple[int, FrameSize], changed_FS: Tensor) -> Tensor:
+        """An approximation for a clip: only changed patches are encoded, beside what the frames before left.
+
+        Takes all patches of consecutive frames of one size; changed_FS: bool, which of each frame's patches to encode,
+        all of the first frame's. Gives the features of those [n, D].
+        """
+        changed_N = changed_FS.flatten()
+        # a convolution needs a patch's neighbours
+        x_nD = (
+            self.patch_embedding(pixels_NP[changed_N])
+            if self.stem is None
+            else self.stem(pixels_NP, [frames])[changed_N]
+        )
+        cos_NE, sin_NE = self.rope([frames], pixels_NP.device)
+        rope = cos_NE[changed_N], sin_NE[changed_N]
+        return self._blocks(x_nD, partial(changed_attention, changed_FS=changed_FS), rope)
+
+    def _blocks(self, x_ND: Tensor, attend: Attend, rope: Rope) -> Tensor:
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
-                x_ND = checkpoint(block, x_ND, groups, rope, use_reentrant=False)
+                x_ND = checkpoint(block, x_ND, attend, rope, use_reentrant=False)
             else:
-                x_ND = block(x_ND, groups, rope)
+                x_ND = block(x_ND, attend, rope)
         return self.norm(x_ND)
 
     def rope(self, frames: list[tuple[int, FrameSize]], device: torch.device) -> Rope:
@@ -83,8 +107,8 @@ class VisionBlock(nn.Module):
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = VisionMLP(config)
 
-    def forward(self, x_ND: Tensor, groups: list[tuple[int, int]], rope: Rope) -> Tensor:
-        x_ND = x_ND + self.attn(self.norm1(x_ND), groups, rope)
+    def forward(self, x_ND: Tensor, attend: Attend, rope: Rope) -> Tensor:
+        x_ND = x_ND + self.attn(self.norm1(x_ND), attend, rope)
         return x_ND + self.mlp(self.norm2(x_ND))
 
 
@@ -106,9 +130,9 @@ class VisionAttention(nn.Module):
         del self.q_proj, self.k_proj, self.v_proj
         self.qkv_proj = qkv_proj
 
-    def forward(self, x_ND: Tensor, groups: list[tuple[int, int]], rope: Rope) -> Tensor:
+    def forward(self, x_ND: Tensor, attend: Attend, rope: Rope) -> Tensor:
         q_NHE, k_NHE, v_NHE = (x.unflatten(-1, (self.num_heads, -1)) for x in self._project(x_ND))
-        out_NHE = frame_attention(rotate(q_NHE, rope), rotate(k_NHE, rope), v_NHE, groups)
+        out_NHE = attend(rotate(q_NHE, rope), rotate(k_NHE, rope), v_NHE)
         return self.out_proj(out_NHE.flatten(1))
 
     def _project(self, x_ND: Tensor) -> tuple[Tensor, ...]:
