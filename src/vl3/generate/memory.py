@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vl3.config import LanguageConfig, ModelConfig, StemConfig, VisionConfig
-from vl3.generate.engine import PREFILL_CHUNK, VISION_CHUNK
+from vl3.generate.engine import PREFILL_CHUNK
+from vl3.generate.sight import VISION_CHUNK
 from vl3.model.stem import STRIDES
 
 RUNTIME, VISION_RUNTIME = 30 << 20, 12 << 20
