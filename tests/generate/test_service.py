@@ -12,15 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import tiny_checkpoint
+from tests.tiny import tiny_checkpoint, tiny_config
 from vl3.chat import Message, question
 from vl3.errors import UserError
 from vl3.generate import Answer, Assistant, Busy, Cancelled, Service, ServiceConfig
 from vl3.generate.engine import Engine, Sequence
+from vl3.generate.prefixes import Prefix, PrefixStore, text_fingerprints
 from vl3.generate.sampling import Sampler
 from vl3.generate.sight import VisualTokens
 from vl3.generate.text import TextStream
 from vl3.media import Decoder, FetchLimits
+from vl3.model import KVCache
 
 RNG = np.random.default_rng(0)
 PICTURE = Image.fromarray(RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8))
@@ -272,6 +274,55 @@ def test_the_same_clip_again_is_neither_encoded_nor_read_again(assistant: Assist
     assert answers[0].num_cached_tokens == 0
     assert answers[1].num_cached_tokens > answers[1].num_visual_tokens + len("Be brief.")
     assert stats.vision_hits == 1 and stats.prefix_bytes > 0 and stats.vision_bytes > 0
+
+
+def test_a_kept_prefix_is_taken_over_without_a_copy(assistant: Assistant) -> None:
+    questions = [question([CLIP], text) for text in ("What happens?", "Who is it?", "Where?")]
+    expected = [assistant.chat(messages, max_new_tokens=8).text for messages in questions]
+    moved: list[int] = []
+
+    def refused(_self: KVCache, _other: KVCache, length: int) -> None:
+        moved.append(length)
+
+    with pytest.MonkeyPatch.context() as patch, Service(assistant, CACHING) as service:
+        patch.setattr(KVCache, "copy_prefix", refused)
+        answers = [service.submit(messages, max_new_tokens=8).answer for messages in questions]
+    assert [answer.text for answer in answers] == expected and not moved
+    assert all(answer.num_cached_tokens > answer.num_visual_tokens for answer in answers[1:])
+
+
+def test_a_long_prefix_is_not_given_up_for_a_short_one() -> None:
+    store, config = PrefixStore(1 << 20), tiny_config().language
+
+    def read(tokens: list[int]) -> Prefix:
+        cache = KVCache(config, torch.device("cpu"), torch.float32, capacity=len(tokens))
+        rows = torch.tensor(tokens, dtype=torch.float32)[:, None, None].expand(-1, config.num_kv_heads, config.head_dim)
+        for layer in range(config.num_layers):
+            cache.append(layer, rows, rows)
+        cache.advance(len(tokens))
+        return Prefix(text_fingerprints(tokens), cache)
+
+    def keys(cache: KVCache) -> list[float]:
+        nothing = torch.empty(0, config.num_kv_heads, config.head_dim)
+        return cache.append(1, nothing, nothing)[0][0, :, 0].tolist()
+
+    long, empty = read(list(range(100))), KVCache(config, torch.device("cpu"), torch.float32)
+    store.add(long)
+    given = store.give(long, 20, empty)
+    assert given is empty and keys(given) == list(range(20)) and store.prefixes == [long]
+    given = store.give(long, 60, empty)
+    assert given is long.cache and keys(given) == list(range(60)) and not store.prefixes
+
+
+def test_what_a_cancelled_request_had_read_is_kept(assistant: Assistant) -> None:
+    asked = question([], "A beginning that takes its time. " * 20)
+    with Service(assistant, CACHING) as service:
+        ticket = service.submit(asked, max_new_tokens=500)
+        next(iter(ticket))
+        ticket.cancel()
+        again = service.submit(asked, max_new_tokens=4).answer
+    assert again.num_cached_tokens >= again.num_prompt_tokens - 1
+    assert again.text == assistant.chat(asked, max_new_tokens=4).text
 
 
 def test_one_changed_pixel_is_another_clip(assistant: Assistant) -> None:

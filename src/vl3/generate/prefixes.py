@@ -9,6 +9,9 @@ from torch import Tensor
 from vl3.model import KVCache
 from vl3.processing import Inputs
 
+MOST_SPARE = 512
+"""Tokens for which a kept cache has room: another question and its answer need not move what is there."""
+
 
 def fingerprints(inputs: Inputs) -> Tensor:
     """int64 [T, 2], what each token of a prompt is: its id, or the digest of the visual that it belongs to.
@@ -75,7 +78,7 @@ class PrefixStore:
         """Keeps a cache that nobody else writes to any more; what it repeats or what is oldest makes room."""
         if prefix.cache.length * prefix.cache.bytes_per_token > self.max_bytes:
             return
-        prefix.cache.shrink()
+        prefix.cache.shrink(spare=min(MOST_SPARE, prefix.cache.length))
         repeated = [
             old
             for old in self.prefixes
@@ -85,8 +88,16 @@ class PrefixStore:
         while self.num_bytes > self.max_bytes:
             self.prefixes.pop(0)
 
-    def used(self, prefix: Prefix) -> None:
-        """Moves a prefix to the newest, if it is one of the store's."""
+    def give(self, prefix: Prefix, length: int, cache: KVCache) -> KVCache:
+        """A cache of the first `length` tokens of a prefix, for one who will write to it; `cache` if they are copied.
+
+        One of the store is handed over as it is, which costs nothing, unless it would lose more than what is wanted.
+        """
         if prefix in self.prefixes:
             self.prefixes.remove(prefix)
-            self.prefixes.append(prefix)
+            if prefix.cache.length <= 2 * length:
+                prefix.cache.truncate(length)
+                return prefix.cache
+            self.prefixes.append(prefix)  # now the newest
+        cache.copy_prefix(prefix.cache, length)
+        return cache

@@ -69,8 +69,10 @@ class Scheduler:
         self.jobs.append(job)
 
     def remove(self, job: Job) -> None:
-        """Drops a job; its memory is free at once."""
+        """Drops a job; its memory is free at once, but for what may be kept for others."""
         self.jobs.remove(job)
+        if self.config.prefix_bytes and job.running.cache.length:
+            self.prefixes.add(job.running.known)
 
     def tick(self) -> list[Job]:
         """One step of all answers and one portion of one prompt. Gives the jobs that ended, which are dropped."""
@@ -110,15 +112,14 @@ class Scheduler:
         return 0 if self.engine.look(job.running, num_tokens, max_patches) else num_tokens
 
     def _reuse(self, job: Job) -> None:
-        """Copies what another request, finished or running, has read of the same prompt."""
+        """Takes over or copies what another request, finished or running, has read of the same prompt."""
         running = job.running
         others = [other.running.known for other in self.jobs if other is not job]
         # the last token of a prompt is fed in any case, since what follows from it is wanted
         prefix, length = longest_match(running.marks[:-1], [*self.prefixes.prefixes, *others])
         if prefix is not None and length > running.cache.length:
             job.num_cached_tokens += length - running.cache.length
-            running.cache.copy_prefix(prefix.cache, length)
-            self.prefixes.used(prefix)
+            running.cache = self.prefixes.give(prefix, length, running.cache)
 
     def _feed(self, work: list[tuple[Job, int]]) -> None:
         """One pass for all; when it fails, one for each, so that only who is at fault fails."""

@@ -66,10 +66,10 @@ class KVCache:
         self._store[:, :, :, self.length : length] = other._store[:, :, :, self.length : length]
         self.length = length
 
-    def shrink(self) -> None:
-        """Gives back the room that is not used."""
-        if self.length < self.capacity:
-            self._store = self._store[:, :, :, : self.length].clone()
+    def shrink(self, spare: int = 0) -> None:
+        """Gives back the room that is not used, but for `spare` tokens; nothing is moved when it has no more."""
+        if self.capacity > self.length + spare:
+            self._store = self._store[:, :, :, : self.length + spare].clone()
 
     def truncate(self, length: int) -> None:
         """Forgets all tokens from `length` on; what was before stays valid."""
