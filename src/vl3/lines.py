@@ -1,11 +1,38 @@
 """Files of JSON lines: those that people write, and logs that may end in half a line when the work was killed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vl3.errors import UserError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what creates or writes a file: a full disk, a missing right or a file in the way is a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Writes JSON lines to the end of a file, each whole before the next. UserError if that cannot be."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab", buffering=0)  # nothing is left to be written when it is closed
+
+    def add(data: Any) -> None:
+        line = memoryview((json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+        with writing(path):
+            while line:
+                line = line[file.write(line) :]
+
+    with file:
+        yield add
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:

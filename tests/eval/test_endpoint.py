@@ -174,13 +174,13 @@ def test_verdicts_are_asked_for_once(tmp_path: Path) -> None:
         return "Yes." if "canine" in body["messages"][0]["content"] else "No"
 
     with serving(verdict) as server, client(server.url) as asker:
-        first = evaluate(task, examinee, config, judge=Judge(asker))
+        first = evaluate(task, examinee, config, judge=lambda: Judge(asker))
         assert len(server.bodies) == 2, "what rules can compare is not judged"
         prompts = [body["messages"][0]["content"] for body in server.bodies]  # asked side by side
         assert all(any(f"Question {asked}?" in prompt for prompt in prompts) for asked in ("like", "other"))
-        assert evaluate(task, examinee, config, judge=Judge(asker)) == first and len(server.bodies) == 2
+        assert evaluate(task, examinee, config, judge=lambda: Judge(asker)) == first and len(server.bodies) == 2
         (tmp_path / "answers/model.jsonl").unlink()
-        assert evaluate(task, examinee, config, judge=Judge(asker)) == first and len(server.bodies) == 2
+        assert evaluate(task, examinee, config, judge=lambda: Judge(asker)) == first and len(server.bodies) == 2
     assert first["rows"]["model"]["all"]["mean"] == pytest.approx(2 / 3)
     assert first["settings"]["judge"] == {"model": "fake"} and first["notes"] == []
     records = read_row(tmp_path, "model")
@@ -198,13 +198,65 @@ def test_a_judge_that_fails_or_mumbles_is_a_failure_and_asked_again(tmp_path: Pa
         return (400, "no", {}) if "canine" in body["messages"][0]["content"] else "Hard to say."
 
     with serving(mumbles) as server, client(server.url) as asker:
-        result = evaluate(task, examinee, config, judge=Judge(asker))
+        result = evaluate(task, examinee, config, judge=lambda: Judge(asker))
     errors = sorted(failure["error"] for failure in result["failed"])
     assert errors[0].startswith("judge: ") and "its verdict says nothing: 'Hard to say.'" in " ".join(errors)
     assert result["rows"]["model"]["all"]["n"] == 0
     with serving(lambda _body: "yes") as server, client(server.url) as asker:
-        result = evaluate(task, says({}), config, judge=Judge(asker))
+        result = evaluate(task, says({}), config, judge=lambda: Judge(asker))
     assert result["failed"] == [] and result["rows"]["model"]["all"]["mean"] == 1, "no question was asked again"
+
+
+def test_a_judge_that_is_gone_leaves_the_answers_for_later(tmp_path: Path) -> None:
+    task, config = judged_task("1", "2"), RunConfig(out=tmp_path, model="m")
+    examinee = says({"1": "canine", "2": "a dog"})
+    with pytest.raises(UserError, match="cannot be reached"):
+        evaluate(task, examinee, config, judge=lambda: Judge(client("http://127.0.0.1:9/v1")))
+    with pytest.raises(UserError, match="answers and verdicts are kept"):  # named, so it is asked at once
+        evaluate(task, examinee, config, judge=lambda: Judge(client("http://127.0.0.1:9/v1", model="x", tries=1)))
+    assert len(read_row(tmp_path, "model")) == 2
+    (tmp_path / "settings.json").write_text((tmp_path / "settings.json").read_text().replace('"x"', '"fake"'))
+    with serving(lambda _body: "yes") as server, client(server.url) as asker:
+        result = evaluate(task, says({}), config, judge=lambda: Judge(asker))
+        assert len(server.bodies) == 1
+    assert result["rows"]["model"]["all"]["mean"] == 1 and result["settings"]["judge"] == {"model": "fake"}
+    assert evaluate(task, says({}), config) == result, "a call without a judge takes nothing away"
+    with pytest.raises(UserError, match=r"other settings \(judge\)"):
+        evaluate(task, says({}), config, judge=lambda: Judge(client("http://127.0.0.1:9/v1", model="other")))
+
+
+def test_a_run_without_a_judge_gets_one_later(tmp_path: Path) -> None:
+    task, config = judged_task("1"), RunConfig(out=tmp_path, model="m")
+    before = evaluate(task, says({"1": "canine"}), config)
+    assert before["rows"]["model"]["all"]["mean"] == 0 and "judge" not in before["settings"]
+    with serving(lambda _body: "yes") as server, client(server.url) as asker:
+        after = evaluate(task, says({}), config, judge=lambda: Judge(asker))
+    assert after["rows"]["model"]["all"]["mean"] == 1 and after["notes"] == []
+
+
+def test_a_server_that_goes_away_stops_the_run_and_keeps_what_was_answered(tmp_path: Path) -> None:
+    items = [question(f"{number}", [], f"{number}?") for number in range(6)]
+    config = RunConfig(out=tmp_path, model="fake")
+    gone = client("http://127.0.0.1:9/v1", model="fake", tries=1)
+    asked: list[str] = []
+    with serving(lambda body: asked.append(str(body)) or "yes") as server, client(server.url) as asker:
+        examinee = endpoint_examinee(asker, {}, "frames", 1)
+        evaluate(Task("t", items[:3], short), examinee, RunConfig(out=tmp_path / "three", model="fake"))
+        with pytest.raises(UserError, match="the answers so far are kept, and the same call goes on"):
+            evaluate(Task("t", items, short), endpoint_examinee(gone, {}, "frames", 2), config)
+    assert len(asked) == 3 and read_row(tmp_path, "model") == {}, "nobody's failure is noted as a question's"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [(200, "x", {}), (204, "", {}), (404, "no such path", {}), (401, "no key", {}), (418, "", {}), (302, "", {})],
+)
+def test_a_server_that_answers_nonsense_fails_each_question_in_one_line(said: Any, tmp_path: Path) -> None:
+    with serving(lambda _body: said) as server, client(server.url) as asker:
+        examinee = endpoint_examinee(asker, {}, "frames", 2)
+        result = evaluate(Task("t", [question("1", [])], short), examinee, RunConfig(out=tmp_path, model="fake"))
+    [failure] = result["failed"]
+    assert server.url in failure["error"] and "\n" not in failure["error"]
 
 
 def test_a_score_of_a_judge_counts_like_any_other() -> None:

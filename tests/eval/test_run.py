@@ -1,6 +1,7 @@
 """Runs: resumed, repeated, batched, with failures and baselines, on the tiny model."""
 
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -230,9 +231,65 @@ def test_a_report_and_a_paired_comparison(assistant: Assistant, tmp_path: Path) 
     table = markdown(runs)
     assert "| kind | n | first | second |" in table and "| colour | 12 | 66.7 (" in table
     compared = comparison(*runs)
-    assert "second minus first" in compared and "| colour | 12 | +25.0 |" in compared
+    assert "second minus first" in compared and "| colour | 12 | +25.0 |" in compared and "| 3 differ |" in compared
+    assert comparison(runs[0], runs[0]).count("| equal |") == 2
     with pytest.raises(UserError, match="no such folder"):
         read_run(tmp_path / "none")
+    result = tmp_path / "first/result.json"
+    result.unlink()
+    with pytest.raises(UserError, match="all 12 answers are here, but not summed up"):
+        read_run(tmp_path / "first")
+    log = tmp_path / "first/answers/model.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:5]))
+    with pytest.raises(UserError, match="not finished, 5 of 12 questions are answered"):
+        read_run(tmp_path / "first")
+    for content in ("{}", "[]", "null", '{"settings": {}, "rows": {}}'):
+        result.write_text(content)
+        with pytest.raises(UserError, match="not the result of a run"):
+            read_run(tmp_path / "first")
+    with pytest.raises(UserError, match="holds no run"):
+        read_run(tmp_path)
+
+
+def test_what_cannot_be_written_or_read_is_one_line(assistant: Assistant, tmp_path: Path) -> None:
+    task = Task("even", [asked("colour", f"Is {i} even?", "yes", str(i)) for i in range(3)], score)
+    short: Any = {"max_new_tokens": 1}
+    (tmp_path / "file").write_text("x")
+    for out in (tmp_path / "file", tmp_path / "file/below", Path("/proc/none")):
+        with pytest.raises(UserError, match=r"settings\.json: cannot be written"):
+            evaluate(task, assistant, config(out, options=short))
+    run = tmp_path / "run"
+    evaluate(task, assistant, config(tmp_path / "whole", options=short))
+    size = (tmp_path / "whole/answers/model.jsonl").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 20, before[1]))  # as a disk that is full in the last line
+    try:
+        with pytest.raises(UserError, match=r"model\.jsonl: cannot be written: File too large"):
+            evaluate(task, assistant, config(run, options=short))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    evaluate(task, assistant, config(run, options=short))
+    assert (run / "result.json").read_bytes() == (tmp_path / "whole/result.json").read_bytes()
+    for content in ("[]", "null", "{"):
+        (run / "settings.json").write_text(content)
+        with pytest.raises(UserError, match=r"settings\.json: not "):
+            evaluate(task, assistant, config(run, options=short))
+
+
+def test_lines_of_any_text(tmp_path: Path) -> None:
+    """Separators of Unicode inside a text, blank lines and a byte order mark; other encodings and endless nesting."""
+    line = {"conversations": [{"from": "human", "value": "Hi\u2028there?"}, {"from": "gpt", "value": "\x85yes"}]}
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + f"\n{json.dumps(line, ensure_ascii=False)}\n\n".encode())
+    assert [item.question for item in jsonl([file]).items] == ["Hi\u2028there?"]
+    for content in (b"\xff\xfe", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}", "{'é'}".encode("latin-1")):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"a\.jsonl:1: not valid JSON"):
+            jsonl([file])
+    for kinds in ("x", [1], {"a": 1}):
+        file.write_text(json.dumps({**line, "kinds": kinds}))
+        with pytest.raises(UserError, match="`kinds` must be a list of names"):
+            jsonl([file])
 
 
 def test_annotations_that_cannot_be_asked(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def _run(task: "Task", given: dict[str, Any], options: "Options | None" = None) 
 
     with ExitStack() as stack:
         name, examinee = stack.enter_context(_examinee(given, options))
-        judge = stack.enter_context(_judge(given)) if given["judge"] else None
+        judge = (lambda: stack.enter_context(_judge(given))) if given["judge"] else None
         stack.enter_context(bar)
         config = RunConfig(
             out=given["out"],

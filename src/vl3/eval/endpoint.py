@@ -10,7 +10,7 @@ from vl3.eval.log import Reply
 from vl3.eval.task import Item
 from vl3.generate import Options
 from vl3.media import Decoder
-from vl3.remote import ChatClient, RequestWriter, VideoForm
+from vl3.remote import ChatClient, RequestWriter, Unreachable, VideoForm
 from vl3.remote.request import shown_prompt
 
 
@@ -29,7 +29,10 @@ class EndpointAnswerer:
             waiting = {pool.submit(self._ask, item): item for item in items}
             try:
                 for done in as_completed(waiting):
-                    on_reply(waiting[done], done.result())
+                    reply = done.result()
+                    if isinstance(reply, Unreachable):
+                        raise UserError(f"{reply}; the answers so far are kept, and the same call goes on")
+                    on_reply(waiting[done], reply)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 

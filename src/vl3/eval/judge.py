@@ -13,8 +13,8 @@ from pathlib import Path
 from vl3.errors import UserError
 from vl3.eval.parse import yes_or_no
 from vl3.eval.task import Item, Score, Verdict
-from vl3.lines import whole_lines
-from vl3.remote import ChatClient
+from vl3.lines import appending, whole_lines
+from vl3.remote import ChatClient, Unreachable
 
 MOST_TOKENS = 256
 """Length of a verdict."""
@@ -41,9 +41,8 @@ class Judge:
         on_score: Callable[[Item, Score | UserError], None],
     ) -> None:
         """Judges all cases, in any order. A verdict that cannot be had or read is a UserError for its item."""
-        known = {line["key"]: line["verdict"] for line in whole_lines(cache, mend=True)}
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with cache.open("a", encoding="utf-8") as file, ThreadPoolExecutor(self._num_parallel) as pool:
+        known = _verdicts(cache)
+        with appending(cache) as append, ThreadPoolExecutor(self._num_parallel) as pool:
             waiting = {}
             for item, verdict in cases:
                 key = self._key(verdict.prompt)
@@ -55,13 +54,14 @@ class Judge:
                 for done in as_completed(waiting):
                     item, verdict, key = waiting[done]
                     said = done.result()
+                    if isinstance(said, Unreachable):
+                        raise UserError(f"judge: {said}; answers and verdicts are kept, and the same call goes on")
                     if isinstance(said, UserError):
                         on_score(item, UserError(f"judge: {said}"))
                         continue
                     if verdict.score(said) is not None:  # a verdict that says nothing is asked for again
                         line = {"key": key, "id": item.id, "prompt": verdict.prompt, "verdict": said}
-                        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                        file.flush()
+                        append(line)
                     on_score(item, self._read(verdict, said))
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -79,6 +79,18 @@ class Judge:
     @staticmethod
     def _read(verdict: Verdict, said: str) -> Score | UserError:
         return verdict.score(said) or UserError(f"judge: its verdict says nothing: {said!r:.80}")
+
+
+def _verdicts(cache: Path) -> dict[str, str]:
+    """The verdicts that are known, by key."""
+    found = {}
+    for number, line in enumerate(whole_lines(cache, mend=True), 1):
+        match line:
+            case {"key": str(key), "verdict": str(verdict)}:
+                found[key] = verdict
+            case _:
+                raise UserError(f"{cache}:{number}: not a verdict; delete the file to have all judged again")
+    return found
 
 
 RIGHT_OR_WRONG = """Somebody answered a question about an image or a video. Compare the answer with the true one. \

@@ -1,7 +1,6 @@
 """The log of one row of a run: one JSON line for each question, written as soon as it is answered."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from vl3.config import decode
 from vl3.errors import UserError
 from vl3.eval.task import Item, Score, Task, media_files
-from vl3.lines import whole_lines
+from vl3.lines import appending, whole_lines
 
 FAILED = "failed"
 """The finish reason of a question that got no answer."""
@@ -105,19 +104,17 @@ class Log:
     @contextmanager
     def writing(self) -> Iterator["_Writer"]:
         """Appends records, each on the disk before the next."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            yield _Writer(self, file)
+        with appending(self.path) as append:
+            yield _Writer(self, append)
 
 
 class _Writer:
-    def __init__(self, log: Log, file: Any) -> None:
-        self._log, self._file = log, file
+    def __init__(self, log: Log, append: Callable[[Any], None]) -> None:
+        self._log, self._append = log, append
 
     def add(self, found: Record) -> None:
         self._log.records[found.id] = found
-        self._file.write(json.dumps(asdict(found), ensure_ascii=False) + "\n")
-        self._file.flush()
+        self._append(asdict(found))
 
 
 def log_path(out: Path, row: str, shard: tuple[int, int] | None = None) -> Path:

@@ -59,10 +59,27 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     """UserError when there is no finished run in it."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of a run")
     if not (folder / "result.json").exists():
-        hint = "its run is not finished: call it again with the same settings" if folder.is_dir() else "no such folder"
-        raise UserError(f"{folder}: {hint}")
-    return Run(folder.resolve().name, folder, read_json(folder / "result.json"))
+        raise UserError(f"{folder}: {_unfinished(folder)}")
+    result = read_json(folder / "result.json")
+    match result:
+        case {"settings": {"task": str(), "model": str()}, "rows": {"model": {"all": dict()}}}:
+            return Run(folder.resolve().name, folder, result)
+    raise UserError(f"{folder / 'result.json'}: not the result of a run; call the run again to have it written anew")
+
+
+def _unfinished(folder: Path) -> str:
+    """What a run without a result lacks."""
+    if not (folder / "settings.json").exists():
+        return "holds no run"
+    settings = read_json(folder / "settings.json")
+    wanted = settings.get("questions") if isinstance(settings, dict) else None
+    there = sum(record.answered for record in read_row(folder, MODEL).values())
+    if there == wanted:
+        return f"all {there} answers are here, but not summed up: call the run, or one of its shards, again"
+    return f"its run is not finished, {there} of {wanted} questions are answered: call it again with the same settings"
 
 
 def by_task(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -109,10 +126,11 @@ def compared(first: Run, second: Run, seed: int = 0) -> Comparison | None:
     logs = [read_row(run.folder, MODEL) for run in (first, second)]
     ids = [id_ for id_ in logs[0] if id_ in logs[1]]
     differences = paired([logs[1][id_] for id_ in ids], [logs[0][id_] for id_ in ids], seed)
-    lines: list[tuple[str, ...]] = [("kind", "n", "difference", "95 % interval")]
+    lines: list[tuple[str, ...]] = [("kind", "n", "difference", "95 % interval", "scores")]
     for kind, cell in differences.items():
         spread = "-" if cell["low"] is None else f"{_signed(cell['low'])} to {_signed(cell['high'])}"
-        lines.append((kind, str(cell["n"]), _signed(cell["mean"]), spread))
+        scores = f"{cell['unequal']} differ" if cell["unequal"] else "equal"
+        lines.append((kind, str(cell["n"]), _signed(cell["mean"]), spread, scores))
     return Comparison(f"{second.name} minus {first.name}, question by question", lines) if differences else None
 
 

@@ -20,6 +20,7 @@ from vl3.eval.log import Log, Record, log_path, read_row, record, scored
 from vl3.eval.statistics import estimate
 from vl3.eval.task import STREAM, Item, Score, Task
 from vl3.generate import Options
+from vl3.lines import writing
 
 Baseline = Literal["no-picture", "most-frequent"]
 MODEL = "model"
@@ -62,25 +63,32 @@ def evaluate(
     examinee: Examinee,
     config: RunConfig,
     known: Sequence[Item] | None = None,
-    judge: Judge | None = None,
+    judge: Callable[[], Judge] | None = None,
     progress: Progress = Progress(),
 ) -> Result:
     """Runs what is not done yet and returns the result, also written to OUT/result.json once no shard is missing.
 
+    judge: opens the judge, once all answers are there; if that fails they stay, and the next call only judges.
     known: training questions for the most-frequent baseline; None takes the task's own. UserError when OUT holds a run
     of other settings.
     """
     task = _askable(task, examinee).limited(config.limit, config.seed)
     if not task.items:
         raise UserError(f"{task.name}: no questions to ask")
-    settings = settings_of(task, examinee, config, judge)
-    _check_settings(config.out / "settings.json", settings)
+    settings = settings_of(task, examinee, config)
+    path = config.out / "settings.json"
+    before = _check_settings(path, settings)
     part = task.shard(*config.shard) if config.shard else task
-    for row in (MODEL, *config.baselines):
-        log = Log(log_path(config.out, row, config.shard))
+    logs = {row: Log(log_path(config.out, row, config.shard)) for row in (MODEL, *config.baselines)}
+    for row, log in logs.items():
         _answer_row(row, log, part, task if known is None else known, examinee, progress)
-        if judge is not None:
-            _judge_row(row, log, part, judge, config.out / "judge.jsonl", progress)
+    if judge is not None:
+        opened = judge()
+        settings = _with_judge(path, before, settings, opened)
+        for row, log in logs.items():
+            _judge_row(row, log, part, opened, config.out / "judge.jsonl", progress)
+    elif "judge" in before:
+        settings["judge"] = before["judge"]
     rows = {}
     for row in (MODEL, *config.baselines):
         records = read_row(config.out, row)
@@ -152,8 +160,8 @@ def _judge_row(row: str, log: Log, part: Task, judge: Judge, cache: Path, progre
 # ---------------------------------------------------------------------------------------------------------- settings
 
 
-def settings_of(task: Task, examinee: Examinee, config: RunConfig, judge: Judge | None) -> dict[str, Any]:
-    """What decides the answers and their scores: two runs are one if this is equal."""
+def settings_of(task: Task, examinee: Examinee, config: RunConfig) -> dict[str, Any]:
+    """What decides the answers: two runs are one if this is equal. Who judges them comes to it when they are judged."""
     return {
         "task": task.name,
         "questions": len(task.items),
@@ -163,28 +171,46 @@ def settings_of(task: Task, examinee: Examinee, config: RunConfig, judge: Judge 
         "limit": config.limit,
         "seed": config.seed,
         "options": dict(sorted(config.options.items())),
-        **({"judge": judge.facts} if judge is not None else {}),
     }
 
 
-def _check_settings(path: Path, settings: dict[str, Any]) -> None:
+def _check_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the run that OUT holds, or these. UserError if that run's answers are others."""
     if not path.exists():
         _write(path, settings)
-        return
+        return settings
     before = read_json(path)
-    other = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
+    if not isinstance(before, dict):
+        raise UserError(f"{path}: not the settings of a run; give another folder with -o")
+    other = sorted(key for key in {*before, *settings} - {"judge"} if before.get(key) != settings.get(key))
     if other:
-        raise UserError(
-            f"{path.parent}: holds a run of other settings ({', '.join(other)}); give another folder with -o, "
-            "or delete this one"
-        )
+        raise _other_settings(path, other)
+    return before
+
+
+def _with_judge(path: Path, before: dict[str, Any], settings: dict[str, Any], judge: Judge) -> dict[str, Any]:
+    """The settings with their judge, whom a run that has none yet may get. UserError if it has another."""
+    if before.get("judge", judge.facts) != judge.facts:
+        raise _other_settings(path, ["judge"])
+    judged = {**settings, "judge": judge.facts}
+    if before != judged:
+        _write(path, judged)
+    return judged
+
+
+def _other_settings(path: Path, keys: Sequence[str]) -> UserError:
+    return UserError(
+        f"{path.parent}: holds a run of other settings ({', '.join(keys)}); give another folder with -o, "
+        "or delete this one"
+    )
 
 
 def _write(path: Path, data: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
 
 
 # -------------------------------------------------------------------------------------------------------------- sums
@@ -251,7 +277,8 @@ def _sum(records: Sequence[Record], seed: int) -> dict[str, Any]:
 
 
 def paired(first: Sequence[Record], second: Sequence[Record], seed: int) -> dict[str, Any]:
-    """By kind: how much better `first` is on the questions that both answered, with the interval of the difference."""
+    """By kind: how much better `first` is on the questions that both answered, with the interval of the difference, and
+    how many of the questions have another score."""
     others = {found.id: found for found in second}
     result: dict[str, Any] = {}
     for kind, found in kinds_of(first).items():
@@ -264,5 +291,6 @@ def paired(first: Sequence[Record], second: Sequence[Record], seed: int) -> dict
                 differences.append(one.score - other.score)
                 clusters.append(one.cluster)
         if differences:
-            result[kind] = asdict(estimate(differences, clusters, seed))
+            unequal = sum(difference != 0 for difference in differences)
+            result[kind] = {**asdict(estimate(differences, clusters, seed)), "unequal": unequal}
     return result

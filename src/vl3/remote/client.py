@@ -36,6 +36,10 @@ class BadRequest(UserError):  # noqa: N818 (HTTP's name for it)
     """The server will not answer this request, but may well answer others."""
 
 
+class Unreachable(UserError):  # noqa: N818
+    """The server is not there: no request can be answered."""
+
+
 _THIS_REQUEST = (400, 413, 415, 422)
 """Statuses that say so."""
 
@@ -91,8 +95,8 @@ class ChatClient:
         try:
             found = self._json(self._http.get(f"{self.base}/models"))
             return str(found["data"][0]["id"])
-        except httpx.HTTPError as error:
-            raise UserError(f"{self.base}: cannot be reached ({error}); is the server running?") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(f"{self.base}: cannot be reached ({error}); is the server running?") from error
         except (KeyError, IndexError, TypeError) as error:
             raise UserError(f"{self.base}/models: lists no model; name one with --model") from error
 
@@ -102,9 +106,14 @@ class ChatClient:
             wait_s = min(30.0, 0.5 * 2**attempt) * random.uniform(0.5, 1)
             try:
                 response = self._http.post(f"{self.base}/chat/completions", json=body)
+            except httpx.InvalidURL as error:
+                raise UserError(f"{self.base}: no URL: {error}") from error
             except httpx.TransportError as error:
                 if last:
-                    raise UserError(f"{self.base}: no answer ({type(error).__name__}: {error})") from error
+                    gone = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                    raise (Unreachable if gone else UserError)(
+                        f"{self.base}: no answer ({type(error).__name__}: {error})"
+                    ) from error
             else:
                 if (response.status_code not in (408, 429) and response.status_code < 500) or last:
                     return self._json(response)
