@@ -56,7 +56,8 @@ def command(
     from vl3.curate.datasheet import write_datasheet
     from vl3.curate.pipeline import curate
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("starting", total=None)
 
         def on_progress(name: str, done: int, total: int) -> None:

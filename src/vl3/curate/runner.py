@@ -90,18 +90,27 @@ def run_parts(job: Job, step: RowStep, parts: Sequence[Path], config: RunnerConf
         yield Path(row["part"])
 
 
+QUIET = {"DO_NOT_TRACK": "1", "DAFT_PROGRESS_BAR": "0", "RAY_TQDM": "0"}
+"""No usage reports, and no progress bars beside ours."""
+
+
 def open_daft(config: RunnerConfig) -> Any:
-    """The engine with its runner set; it sends no usage reports and draws no progress bars of its own."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
+    """The engine with its runner set. UserError when it, or the cluster, is not there."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         import daft
     except ImportError as error:
         raise UserError("curation needs the curate extra: pip install 'vl3[curate]'") from error
     if config.kind == "ray":
         try:
-            import ray  # noqa: F401
+            import ray
         except ImportError as error:
             raise UserError("runner.kind=ray needs the ray extra: pip install 'vl3[curate,ray]'") from error
-        daft.set_runner_ray(config.address, noop_if_initialized=True)
+        try:
+            if not ray.is_initialized():
+                ray.init(config.address, log_to_driver=False, runtime_env={"env_vars": QUIET})
+        except (ConnectionError, ValueError) as error:
+            raise UserError(f"runner.address: no Ray cluster at {config.address}: {error}") from error
+        daft.set_runner_ray(noop_if_initialized=True)
     return daft
