@@ -1,22 +1,29 @@
 """The page over HTTP, without a browser: what it serves, and what it does not."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+import vl3
 from tests.serve.running import Running
 from tests.ui.conftest import page_running
 from vl3.cli.ui import command
 from vl3.errors import UserError
 from vl3.serve.config import ServerConfig
 from vl3.ui.page import _Controls
+from vl3.weights.demo import save_demo_model
 
 QUESTION = "Hello?"
 
@@ -129,3 +136,27 @@ def test_share_is_explained() -> None:
     outcome = CliRunner().invoke(command, ["--share"])
     assert isinstance(outcome.exception, UserError)
     assert str(outcome.exception).startswith("--share is not offered") and "ssh -L" in str(outcome.exception)
+
+
+@pytest.mark.slow
+def test_the_command(tmp_path: Path) -> None:
+    save_demo_model(tmp_path / "demo")
+    arguments = ["ui", "--model", str(tmp_path / "demo"), "--name", "demo", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(vl3.__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-m", "vl3", *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("serving demo at http://127.0.0.1:") and "(the page; API: /v1" in line
+        url = line.split()[3]
+        while True:
+            with suppress(OSError):
+                assert 'content="vl3: demo"' in get(url)[1]
+                break
+            time.sleep(0.1)
+        with urllib.request.urlopen(f"{url}/gradio_api/heartbeat/abc", timeout=30) as open_page:
+            assert open_page.read(5) == b"data:"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0  # well before the 60 seconds that a request may take to end

@@ -89,6 +89,7 @@ def build(desk: Desk) -> gr.Blocks:
                 question, shown, buttons = _conversation(desk)
         controls = _Controls(question, files, player, *settings)
         _wire(desk, page, controls, shown, thumbnails, buttons)
+    page.max_threads += desk.config.max_requests  # each question that waits holds one
     page.queue(max_size=desk.config.max_requests, default_concurrency_limit=None, api_open=False)
     return page
 
