@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--requests", type=int, default=32, help="in a run")
     parser.add_argument("--tokens", type=int, default=64, help="most tokens of an answer")
+    parser.add_argument("--threads", type=int, default=1, help="of each side's matrix products")
     parser.add_argument("--images", action="store_true", help="a picture of 224 x 224 in each question")
     parser.add_argument("--continuous-batching", action="store_true", help="the peer's option of that name")
     parser.add_argument("--runs", type=int, default=3)
@@ -52,8 +53,8 @@ def main() -> None:
         theirs = [args.peer, "-m", "transformers.cli.transformers", "serve", model, "--device", "cpu"]
         theirs += ["--continuous-batching"] * args.continuous_batching
         with (
-            server([*ours, "--port", str(port)], port) as vl3,
-            server([*theirs, "--port", str(port + 1)], port + 1) as peer,
+            server([*ours, "--port", str(port)], port, args.threads) as vl3,
+            server([*theirs, "--port", str(port + 1)], port + 1, args.threads) as peer,
         ):
             result = measure({"transformers": peer, "vl3": vl3}, model, args)
     say(result, args.json)
@@ -116,10 +117,10 @@ def make_model(folder: Path) -> Path:
 
 
 @contextmanager
-def server(command: list[str], port: int) -> Iterator[str]:
+def server(command: list[str], port: int, threads: int) -> Iterator[str]:
     """Runs a server until it is no longer wanted; its URL, once it answers."""
     url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
         try:
             for _ in range(600):
