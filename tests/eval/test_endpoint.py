@@ -3,6 +3,10 @@
 import base64
 import io
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +14,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recipes.nano.data.sample import Clip, Question, Sample, Writer
 from tests.eval.miniatures import png, write_video
 from tests.servers import serving
 from vl3.errors import UserError
 from vl3.eval import Item, RunConfig, Score, Task
-from vl3.eval.answerers import Examinee, endpoint_examinee
+from vl3.eval.answerers import Examinee, endpoint_examinee, model_examinee
 from vl3.eval.judge import Judge, right_or_wrong
 from vl3.eval.log import read_row
 from vl3.eval.measures import short
+from vl3.eval.report import comparison, read_run
 from vl3.eval.run import evaluate
 from vl3.eval.task import STREAM, asked, image, video
-from vl3.generate import Options
+from vl3.eval.tasks.annotations import nano
+from vl3.generate import Options, load
 from vl3.remote import ChatClient, ServerConfig
+from vl3.weights.demo import save_demo_model
 
 
 def client(url: str, **changes: Any) -> ChatClient:
@@ -83,6 +91,18 @@ def test_a_video_goes_whole_where_the_server_takes_it(media: Path) -> None:
     assert (body["fps"], body["max_frames"], body["max_visual_tokens"], body["prune"]) == (2, 5, 64, "off")
     [plain] = sent([question("1", [image(str(media / "a.png"))])], "url", options)
     assert "fps" not in plain, "a server may refuse what it does not know"
+
+
+def test_a_video_of_single_frames_goes_as_frames_even_where_videos_go_whole(media: Path) -> None:
+    (media / "frames").mkdir()
+    files = [str(media / f"frames/{number}.png") for number in range(3)]
+    for file in files:
+        Path(file).write_bytes(png("red"))
+    listed = {**video(files), "fps": 1}
+    for part in (listed, video(str(media / "frames"))):
+        [body] = sent([question("1", [part])], "url")
+        kinds = [part.get("text", "image") for part in body["messages"][0]["content"]]
+        assert kinds[:2] == ["Time 0.0s:", "image"] and kinds[-1] == "What?"
 
 
 def test_a_busy_server_is_asked_again_and_a_refusal_is_one_failure(media: Path, tmp_path: Path) -> None:
@@ -264,3 +284,40 @@ def test_a_score_of_a_judge_counts_like_any_other() -> None:
     verdict = right_or_wrong(item, "a hound")
     assert verdict.score("yes") == Score(1.0, "a hound") and verdict.score("No.") == Score(0.0, "a hound")
     assert verdict.score("perhaps") is None and "True answer: a dog" in verdict.prompt
+
+
+@contextmanager
+def serve_process(model: Path) -> Iterator[str]:
+    """`vl3 serve`, and where it answers."""
+    command = [sys.executable, "-m", "vl3", "serve", "--model", str(model), "--port", "0", "--dtype", "float32"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split(" at ")[1].split()[0] + "/v1"
+        process.kill()
+
+
+@pytest.mark.slow
+def test_vl3_serve_gives_the_scores_of_the_model_itself(tmp_path: Path) -> None:
+    """Held-out questions of every medium, answered in this process and by the server: the same answers and scores."""
+    model, data, own = tmp_path / "model", tmp_path / "data", tmp_path / "own"
+    save_demo_model(model)
+    pictures, clips = Writer(data, "scenes"), Writer(data, "clips")
+    lines = []
+    for index, colour in enumerate(("red", "green", "blue")):
+        questions = [Question("colour", "Which colour?", f"{colour}."), Question("name", "What is it?", "A square.")]
+        lines.append(pictures.line(index, Sample(questions, [Image.new("RGB", (60, 40), colour)])))
+    (data / "scenes.jsonl").write_text("\n".join(lines))
+    clip = Clip(np.random.default_rng(0).integers(0, 256, (16, 32, 48, 3), dtype=np.uint8))
+    asked_of_clip = [Question("when", "When?", "from 0.0 to 1.0 seconds"), Question("yes_no", "Does it move?", "yes")]
+    (data / "clips.jsonl").write_text(clips.line(0, Sample(asked_of_clip, clip=clip)))
+    options: Options = {"max_new_tokens": 8, "max_tokens": 64, "fps": 2, "max_frames": 6}
+    task = nano(data)
+    assistant = load(model, dtype="float32")
+    evaluate(task, model_examinee(assistant, 4, options), RunConfig(out=own, model="demo", options=options))
+    assistant.close()
+    with serve_process(model) as url, client(url) as asker:
+        examinee = endpoint_examinee(asker, options, "url", 3)
+        evaluate(task, examinee, RunConfig(out=tmp_path / "served", model="demo", options=options))
+    ours, theirs = (read_row(folder, "model") for folder in (own, tmp_path / "served"))
+    assert {id_: found.answer for id_, found in ours.items()} == {id_: found.answer for id_, found in theirs.items()}
+    assert len(ours) == 8 and comparison(read_run(own), read_run(tmp_path / "served")).count("| equal |") == 5

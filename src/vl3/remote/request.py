@@ -66,7 +66,7 @@ class RequestWriter:
         if part.kind == "image":
             frames_s.append([0.0])
             return [_image(_data_url(Path(part.source)) if self._as_is(part) else self._decoded(part))]
-        if self._video == "url":
+        if self._video == "url" and not _is_of_frames(part.source):
             frames_s.append([])
             clip = {_CLIP_FIELDS[key]: value for key, value in part.options.items()}
             return [{"type": "video_url", "video_url": {"url": _data_url(Path(part.source)), **clip}}]
@@ -93,6 +93,11 @@ class RequestWriter:
         for time_s, frame in zip(seen.times_s, frames, strict=True):
             parts += [{"type": "text", "text": f"Time {time_s:.1f}s:"}, _image(_jpeg(frame))]
         return parts
+
+
+def _is_of_frames(source: Any) -> bool:
+    """Whether a video is single files of its frames, which no server takes as one."""
+    return isinstance(source, list) or Path(str(source)).is_dir()
 
 
 def _renamed(options: Mapping[str, Any], names: dict[str, str]) -> dict[str, Any]:
