@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from tests.curate.pools import picture, recipe, rows_after, write_table
 from vl3.curate import curate
 from vl3.curate.likeness import Likenesses, look, phash
+from vl3.curate.steps.content import tell
 from vl3.curate.steps.decode import jpeg_fault
 from vl3.curate.steps.quality import blur, colourfulness, entropy, gaussian, measure
 from vl3.curate.steps.words import WordsConfig, fault
@@ -206,3 +207,41 @@ def test_a_benchmark_without_pictures_is_told(tmp_path: Path) -> None:
     steps = {"decode": None, "leaks": {"benchmarks": [str(tmp_path / "empty")]}}
     with pytest.raises(UserError, match="holds no pictures"):
         curate(recipe(tmp_path, write_table(tmp_path, [{"image": "1.png"}]), steps, **PLAIN))
+
+
+def page(colour: bool = False) -> Image.Image:
+    """Lines of strokes on white, like words."""
+    rng = np.random.default_rng(0)
+    pixels = np.full((400, 300, 3), 255, np.uint8)
+    for top in range(20, 380, 14):
+        for left in range(20, 280, 4):
+            if rng.random() < 0.8:
+                pixels[top : top + 9, left : left + 2] = (30, 30, 30)
+    if colour:
+        pixels[:80] = (30, 90, 200)
+    return Image.fromarray(pixels)
+
+
+def test_pages_are_told_from_scenes() -> None:
+    kind, density = tell(page())
+    assert kind == "document"
+    assert density > 0.3
+    assert tell(page(colour=True))[0] in ("chart", "screenshot")
+    assert tell(picture(1, 300, 200)) == ("scene", 0.0)
+
+
+def refuse_wide(images: list[Image.Image], texts: list[str | None]) -> list[str | None]:
+    return ["wide" if image.width > 100 or text == "bad" else None for image, text in zip(images, texts, strict=True)]
+
+
+def test_a_function_of_ones_own_refuses(tmp_path: Path) -> None:
+    rows = []
+    for number, (width, text) in enumerate([(96, "good"), (128, "good"), (96, "bad")]):
+        picture(number, width).save(tmp_path / f"{number}.png")
+        rows.append({"image": f"{number}.png", "text": text})
+    steps = {"safety": {"function": "tests.curate.test_images:refuse_wide", "batch_size": 2}}
+    outcomes = curate(recipe(tmp_path, write_table(tmp_path, rows), steps, **PLAIN))
+    assert [row["drop_reason"] for row in rows_after(outcomes[-1])] == [None, "wide", "wide"]
+    for name in ("nowhere:function", "tests.curate.test_images:nothing", "tests.curate.test_images:PLAIN"):
+        with pytest.raises(UserError, match=r"safety\.function"):
+            curate(recipe(tmp_path, tmp_path / "pool.jsonl", {"safety": {"function": name}}, **PLAIN))

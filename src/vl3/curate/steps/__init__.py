@@ -9,6 +9,7 @@ from vl3.curate.steps.aesthetic import AestheticConfig, aesthetic_step
 from vl3.curate.steps.agreement import AgreementConfig, agreement_step
 from vl3.curate.steps.balance import BalanceConfig, balance_step
 from vl3.curate.steps.cluster import ClusterConfig, cluster_step
+from vl3.curate.steps.content import ContentConfig, content_step
 from vl3.curate.steps.decode import DecodeConfig, decode_step
 from vl3.curate.steps.embed import EmbedConfig, embed_step
 from vl3.curate.steps.events import EventsConfig, events_step
@@ -20,6 +21,7 @@ from vl3.curate.steps.motion import MotionConfig, motion_step
 from vl3.curate.steps.near import NearConfig, near_step
 from vl3.curate.steps.quality import QualityConfig, quality_step
 from vl3.curate.steps.recaption import RecaptionConfig, recaption_step
+from vl3.curate.steps.safety import SafetyConfig, safety_step
 from vl3.curate.steps.shape import ShapeConfig, shape_step
 from vl3.curate.steps.shots import ShotsConfig, shots_step
 from vl3.curate.steps.similar import SimilarConfig, similar_step
@@ -51,6 +53,8 @@ STEPS: dict[str, Kind] = {
     "cluster": Kind(ClusterConfig, cluster_step),
     "similar": Kind(SimilarConfig, similar_step),
     "balance": Kind(BalanceConfig, balance_step),
+    "content": Kind(ContentConfig, content_step),
+    "safety": Kind(SafetyConfig, safety_step),
     "words": Kind(WordsConfig, words_step),
     "events": Kind(EventsConfig, events_step),
     "shots": Kind(ShotsConfig, shots_step),

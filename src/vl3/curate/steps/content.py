@@ -1,0 +1,80 @@
+"""content: tells scenes, documents, charts and screenshots apart, and how much text a picture holds; without a model.
+
+Text is where sudden changes from left to right, both up and down, lie densely (as in the step `motion`). Pages have
+much of it, few colours and one ground: documents hardly any colour, charts some on a plain ground, screenshots more.
+The limits were chosen on generated pages and photographs; benchmarks/curation_content.py measures how often they hold.
+"""
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from vl3.config import configclass
+from vl3.curate.media import PLACE, picture
+from vl3.curate.step import Found, Rows, RowStep, plain
+from vl3.curate.steps.motion import GREY, standing_text
+
+LONG_SIDE = 512
+MIN_PAGE_TEXT = 0.07
+"""Least text density of a page."""
+MAX_PAGE_COLOUR = 0.55
+"""Most coloured share of a page; more is a sign or a packet in a scene."""
+MAX_DOCUMENT_COLOUR = 0.14
+MAX_CHART_COLOUR = 0.3
+MIN_CHART_GROUND = 0.6
+"""Least share of a chart's most frequent colour."""
+COLOURED = 40
+"""Least difference of a coloured pixel's channels, in grey levels."""
+
+Kind = Literal["scene", "document", "chart", "screenshot"]
+
+
+@configclass
+class ContentConfig:
+    """What is kept."""
+
+    keep: tuple[Kind, ...] = ("scene", "document", "chart", "screenshot")
+    """Kinds that are kept; all by default."""
+    min_text: float = 0.0
+    """Least text density: share of the picture under text."""
+    max_text: float = 1.0
+    """Most text density."""
+
+
+def content_step(config: ContentConfig) -> RowStep:
+    """Writes `content` and `text_density`."""
+    outputs = {"content": "string", "text_density": "float32"}
+    return RowStep(PLACE, outputs, plain(partial(judge, config)), only="image")  # type: ignore[arg-type]
+
+
+def judge(config: ContentConfig, rows: Rows) -> Found:
+    """Looks at every picture."""
+    found = [tell(picture(rows, number)) for number in range(len(rows["id"]))]
+    columns: Rows = {"content": [kind for kind, _ in found], "text_density": [density for _, density in found]}
+    return Found(columns, [_fault(config, kind, density) for kind, density in found])
+
+
+def tell(image: Image.Image) -> tuple[Kind, float]:
+    """(what it is, text density)."""
+    image = image.copy()
+    image.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.BOX)
+    rgb = np.asarray(image)
+    density = standing_text((rgb @ GREY)[None])
+    coloured = float((rgb.max(2) - rgb.min(2) > COLOURED).mean())
+    if density < MIN_PAGE_TEXT or coloured >= MAX_PAGE_COLOUR:
+        return "scene", density
+    if coloured < MAX_DOCUMENT_COLOUR:
+        return "document", density
+    coarse = (rgb >> 4).astype(np.int32) @ np.array([256, 16, 1])
+    ground = float(np.bincount(coarse.ravel()).max()) / coarse.size
+    return "chart" if coloured <= MAX_CHART_COLOUR and ground >= MIN_CHART_GROUND else "screenshot", density
+
+
+def _fault(config: ContentConfig, kind: Kind, density: float) -> str | None:
+    if kind not in config.keep:
+        return f"a {kind}"
+    if density < config.min_text:
+        return "little text"
+    return "much text" if density > config.max_text else None
