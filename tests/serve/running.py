@@ -11,7 +11,8 @@ from fastapi import FastAPI
 
 from tests.tiny import tiny_checkpoint
 from vl3.generate import Assistant
-from vl3.generate.service import Service, ServiceConfig
+from vl3.generate.service import Service
+from vl3.generate.service_config import ServiceConfig
 from vl3.media import Decoder
 from vl3.serve.app import app_of
 from vl3.serve.config import ServerConfig

@@ -19,7 +19,7 @@ from tests.saying import Saying
 from tests.serve.asking import data_url, image, png, user
 from tests.serve.running import MODEL, Running, running
 from vl3.errors import UserError
-from vl3.generate.service import ServiceConfig
+from vl3.generate.service_config import ServiceConfig
 from vl3.serve.config import ServerConfig
 from vl3.serve.keys import Keys, read_keys
 

@@ -91,7 +91,8 @@ def serve(given: dict[str, Any], finish: "Callable[[FastAPI, Serving], str]") ->
         import uvicorn  # noqa: F401
     except ModuleNotFoundError as error:
         raise UserError(f"the server needs {error.name}: pip install 'vl3[serve]'") from error
-    from vl3.generate.service import Service, ServiceConfig
+    from vl3.generate.service import Service
+    from vl3.generate.service_config import ServiceConfig
     from vl3.serve.app import app_of
     from vl3.serve.keys import read_keys
     from vl3.serve.logs import setup_server_logging

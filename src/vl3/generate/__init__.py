@@ -5,7 +5,8 @@ from vl3.generate.assistant import Assistant, load
 from vl3.generate.conversation import Conversation
 from vl3.generate.options import Options
 from vl3.generate.sampling import Constraint
-from vl3.generate.service import Service, ServiceConfig, Stats
+from vl3.generate.service import Service
+from vl3.generate.service_config import ServiceConfig, Stats
 from vl3.generate.ticket import Busy, Cancelled, Ticket
 
 __all__ = [

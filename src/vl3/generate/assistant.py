@@ -19,7 +19,8 @@ from vl3.generate.engine import Engine
 from vl3.generate.options import Options, Settings, limited, settings
 from vl3.generate.prepare import Prepared, prepare
 from vl3.generate.scheduler import Scheduler, SchedulerConfig
-from vl3.generate.service import Service, ServiceConfig
+from vl3.generate.service import Service
+from vl3.generate.service_config import ServiceConfig
 from vl3.generate.sight import VisionStore
 from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from vl3.generate import Answer
-from vl3.generate.service import Stats
+from vl3.generate.service_config import Stats
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 NOW = {"running", "waiting", "kv_bytes", "prefix_bytes", "vision_bytes"}
