@@ -269,10 +269,10 @@ def test_a_server_that_goes_away_stops_the_run_and_keeps_what_was_answered(tmp_p
 
 @pytest.mark.parametrize(
     "said",
-    [(200, "x", {}), (204, "", {}), (404, "no such path", {}), (401, "no key", {}), (418, "", {}), (302, "", {})],
+    [(500, "x", {}), (404, "no such path", {}), (401, "no key", {}), (418, "", {}), 7, {"a": 1}, [{"type": "image"}]],
 )
 def test_a_server_that_answers_nonsense_fails_each_question_in_one_line(said: Any, tmp_path: Path) -> None:
-    with serving(lambda _body: said) as server, client(server.url) as asker:
+    with serving(lambda _body: said) as server, client(server.url, tries=1) as asker:
         examinee = endpoint_examinee(asker, {}, "frames", 2)
         result = evaluate(Task("t", [question("1", [])], short), examinee, RunConfig(out=tmp_path, model="fake"))
     [failure] = result["failed"]
@@ -284,6 +284,14 @@ def test_a_score_of_a_judge_counts_like_any_other() -> None:
     verdict = right_or_wrong(item, "a hound")
     assert verdict.score("yes") == Score(1.0, "a hound") and verdict.score("No.") == Score(0.0, "a hound")
     assert verdict.score("perhaps") is None and "True answer: a dog" in verdict.prompt
+
+
+def test_an_answer_in_parts_is_their_text(tmp_path: Path) -> None:
+    said: Any = [{"type": "text", "text": "y"}, {"type": "text", "text": "es"}]
+    with serving(lambda _body: said) as server, client(server.url) as asker:
+        examinee = endpoint_examinee(asker, {}, "frames", 2)
+        evaluate(Task("t", [question("1", [])], short), examinee, RunConfig(out=tmp_path, model="fake"))
+    assert read_row(tmp_path, "model")["1"].answer == "yes"
 
 
 @contextmanager

@@ -286,6 +286,9 @@ def test_lines_of_any_text(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(UserError, match=r"a\.jsonl:1: not valid JSON"):
             jsonl([file])
+    file.write_text(json.dumps({**line, "kinds": ["stream"]}))
+    with pytest.raises(UserError, match="the kind `stream` is for samples"):
+        jsonl([file])
     for kinds in ("x", [1], {"a": 1}):
         file.write_text(json.dumps({**line, "kinds": kinds}))
         with pytest.raises(UserError, match="`kinds` must be a list of names"):

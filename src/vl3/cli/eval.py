@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,7 +228,7 @@ def _run(task: "Task", given: dict[str, Any], options: "Options | None" = None) 
 
     with ExitStack() as stack:
         name, examinee = stack.enter_context(_examinee(given, options))
-        judge = (lambda: stack.enter_context(_judge(given))) if given["judge"] else None
+        judge = _judge(given, stack) if given["judge"] else None
         stack.enter_context(bar)
         config = RunConfig(
             out=given["out"],
@@ -262,14 +262,14 @@ def _examinee(given: dict[str, Any], options: "Options") -> Iterator[tuple[str, 
         yield client.model, endpoint_examinee(client, options, given["endpoint_video"], given["batch_size"])
 
 
-@contextmanager
-def _judge(given: dict[str, Any]) -> Iterator["Judge"]:
+def _judge(given: dict[str, Any], stack: ExitStack) -> Callable[[], "Judge"]:
+    """Opens the judge that the options name, until the stack ends. UserError at once for what is no URL."""
     from vl3.eval.judge import Judge
     from vl3.remote import ChatClient, server_config
 
     key = os.environ.get("VL3_JUDGE_KEY") or os.environ.get("OPENAI_API_KEY", "")
-    with ChatClient(server_config(given["judge"], given["judge_model"], key)) as client:
-        yield Judge(client)
+    config = server_config(given["judge"], given["judge_model"], key)
+    return lambda: Judge(stack.enter_context(ChatClient(config)))
 
 
 def _print(result: "Result", out: Path, as_json: bool) -> None:

@@ -83,7 +83,10 @@ def evaluate(
     for row, log in logs.items():
         _answer_row(row, log, part, task if known is None else known, examinee, progress)
     if judge is not None:
-        opened = judge()
+        try:
+            opened = judge()
+        except UserError as error:
+            raise UserError(f"judge: {error}; the answers are kept, and the same call only judges them") from error
         settings = _with_judge(path, before, settings, opened)
         for row, log in logs.items():
             _judge_row(row, log, part, opened, config.out / "judge.jsonl", progress)

@@ -72,11 +72,11 @@ class ChatClient:
         data = self._post({"model": self.model, **body})
         try:
             choice = data["choices"][0]
-            text = choice["message"].get("content")
+            text = _text(choice["message"].get("content"))
             usage = data.get("usage") or {}
             tokens = [int(usage.get(key) or 0) for key in ("prompt_tokens", "completion_tokens")]
-            return Completion(text or "", choice.get("finish_reason") or "stop", *tokens)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            return Completion(text, str(choice.get("finish_reason") or "stop"), *tokens)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{self.base}: its answer is no chat completion: {str(data)[:200]}") from error
 
     def close(self) -> None:
@@ -129,6 +129,12 @@ class ChatClient:
                 raise UserError(f"{self.base}: answered something else than JSON; is the URL right?") from error
         kind = BadRequest if response.status_code in _THIS_REQUEST else UserError
         raise kind(f"{self.base}: {response.status_code}: {_message(response)}")
+
+
+def _text(content: Any) -> str:
+    """The words of a message: text, parts of type text, or none. TypeError for anything else."""
+    parts = content if isinstance(content, list) else [{"text": content or ""}]
+    return "".join(part["text"] for part in parts)
 
 
 def _retry_after(response: httpx.Response, otherwise_s: float) -> float:

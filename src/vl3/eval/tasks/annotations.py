@@ -85,6 +85,8 @@ def _questions(data: Any, file: Path, number: int) -> list[Item]:
     items = []
     for place, (kind, messages) in enumerate(zip(kinds, asked, strict=True)):
         *before, last = messages
+        if kind == STREAM:
+            raise UserError(f'{where}: the kind `stream` is for samples with "stream": true (docs/data.md)')
         if last["role"] != "assistant":
             raise UserError(f"{where}: a sample ends with the true answer")
         label = f"name_{file.stem}" if kind == "name" else kind
