@@ -415,3 +415,21 @@ def test_what_the_model_sees_is_there_before_the_answer(assistant: Assistant) ->
         assert broken.prepared is None
         with pytest.raises(UserError, match="no such file"):
             _ = broken.answer
+
+
+@pytest.mark.parametrize("when", ["at once", "midway", "after the end"])
+def test_listening_gives_what_iterating_gives(assistant: Assistant, alone: list[str], when: str) -> None:
+    with Service(assistant, SMALL) as service:
+        ticket = service.submit(REQUESTS[0], max_new_tokens=12)
+        heard: list[str | None] = []
+        while when == "midway" and ticket._pieces.qsize() < 3:
+            time.sleep(0.001)
+        if when == "after the end":
+            _ = ticket.answer
+        ticket.listen(lambda piece: heard.append(None if piece is None else piece.text))
+        assert ticket.answer.text == alone[0]
+        end = time.monotonic() + 5
+        while None not in heard and time.monotonic() < end:
+            time.sleep(0.001)
+    assert heard[-1] is None and heard.count(None) == 1
+    assert "".join(text for text in heard if text is not None) == alone[0]

@@ -1,7 +1,7 @@
 """A request on its way through a service: its pieces as they come, its answer, and how to call it off."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class Ticket(Iterator[Piece]):
         self.chosen = chosen
         self._service = service
         self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
+        self._told_pieces: Callable[[Piece | None], None] = self._pieces.put
         self._ended = threading.Event()
         self._read = threading.Event()
         self._prepared: Prepared | None = None
@@ -84,7 +85,8 @@ class Ticket(Iterator[Piece]):
 
     def push(self, piece: Piece) -> None:
         """Called by the service."""
-        self._pieces.put(piece)
+        with self._lock:
+            self._told_pieces(piece)
 
     def end(self, result: Answer | Exception) -> bool:
         """Called by the service; whether it had not ended before."""
@@ -95,10 +97,20 @@ class Ticket(Iterator[Piece]):
             self._ended.set()
             self._read.set()
             told = list(self._told)
-        self._pieces.put(None)
+            self._told_pieces(None)
         for queue in told:
             queue.put(self)
         return True
+
+    def listen(self, call: Callable[[Piece | None], None]) -> None:
+        """Calls with each piece, and with None once the ticket has ended, instead of keeping them to be iterated over.
+
+        The calls come from the service's threads, which wait for them; they must be short and raise nothing.
+        """
+        with self._lock:
+            while not self._pieces.empty():
+                call(self._pieces.get())
+            self._told_pieces = call
 
     def tell(self, queue: "SimpleQueue[Ticket]") -> None:
         """Puts this ticket into the queue once it has ended."""

@@ -4,6 +4,8 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -107,33 +109,21 @@ class Tickets:
 
 
 async def events(tickets: Sequence[Ticket], asker: Asker) -> AsyncGenerator[Event]:
-    """What the tickets bring, as it comes. Threads wait for the tickets and this only for a queue, so it may be dropped
-    anywhere; the threads end with the tickets."""
+    """What the tickets bring, as it comes. May be dropped anywhere."""
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+    queue: asyncio.Queue[tuple[int, Piece | None]] = asyncio.Queue()
+
+    def tell(number: int, piece: Piece | None) -> None:
+        with suppress(RuntimeError):  # the loop has ended: a server that stopped has nobody to tell
+            loop.call_soon_threadsafe(queue.put_nowait, (number, piece))
+
     for number, ticket in enumerate(tickets):
-        threading.Thread(target=_pump, args=(number, ticket, loop, queue), daemon=True).start()
+        ticket.listen(partial(tell, number))
     left = len(tickets)
     while left:
-        event = await asker.while_waiting(queue.get())
-        if isinstance(event, Exception):
-            raise event
-        left -= isinstance(event[1], Answer)
-        yield event
-
-
-def _pump(
-    number: int, ticket: Ticket, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[Event | Exception]
-) -> None:
-    """Carries what one ticket brings from the engine's side to the event loop's."""
-
-    def put(event: Event | Exception) -> None:
-        if not loop.is_closed():  # a server that stops has nobody to tell
-            loop.call_soon_threadsafe(queue.put_nowait, event)
-
-    try:
-        for piece in ticket:
-            put((number, piece))
-        put((number, ticket.answer))
-    except Exception as error:  # raised again where the request is handled
-        put(error)
+        number, piece = await asker.while_waiting(queue.get()) if queue.empty() else queue.get_nowait()
+        if piece is not None:
+            yield number, piece
+        else:
+            left -= 1
+            yield number, tickets[number].answer  # raises the request's error
