@@ -4,7 +4,8 @@ python benchmarks/memory.py                   # a small model, ten inputs
 python benchmarks/memory.py --shapes 2b       # the 2B's widths with 2 of 28 and 2 of 27 layers, random weights
 
 Measured is VmHWM of /proc (the most memory that a process ever held, shared files included) at the end, less VmRSS once
-everything is imported and before the model is read: Python, torch and the other packages.
+everything is imported and before the model is read: Python, torch and the other packages. The C library's allocator is
+set as --max-memory sets it, to give large blocks back at once.
 """
 
 import argparse
@@ -75,7 +76,9 @@ def _measure(job: dict[str, Any]) -> dict[str, int]:
 def _child(job: dict[str, Any]) -> None:
     import vl3.generate
     import vl3.weights.load
+    from vl3.heap import give_back_freed_memory
 
+    give_back_freed_memory()
     before = _status("VmRSS")
     assistant = vl3.generate.load(job["model"], dtype=job["dtype"])
     loaded = _status("VmHWM")

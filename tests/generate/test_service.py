@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,9 @@ from tests.tiny import tiny_checkpoint, tiny_config
 from vl3.chat import Message, question
 from vl3.errors import UserError
 from vl3.generate import Answer, Assistant, Busy, Cancelled, Service, ServiceConfig
-from vl3.generate.engine import Engine, Sequence
+from vl3.generate.engine import Engine
 from vl3.generate.prefixes import Prefix, PrefixStore, text_fingerprints
-from vl3.generate.sampling import Sampler
 from vl3.generate.sight import VisualTokens
-from vl3.generate.text import TextStream
 from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache
 
@@ -167,55 +165,6 @@ def test_draining_finishes_what_was_accepted(assistant: Assistant) -> None:
         assert not service.drain(0.05)
     with pytest.raises(Cancelled):
         _ = endless.answer
-
-
-class OddError(RuntimeError):
-    """A fault that is injected."""
-
-
-def _raise_for(victim: Callable[[Any], bool], function: Callable[..., Any]) -> Callable[..., Any]:
-    def faulty(*args: Any) -> Any:
-        if any(victim(arg) for arg in args):
-            raise OddError("injected")
-        return function(*args)
-
-    return faulty
-
-
-def _in_work(arg: Any) -> bool:
-    return isinstance(arg, list) and any(isinstance(s, Sequence) and s.config.seed == 13 for s, _ in arg)
-
-
-def _seed_13(arg: Any) -> bool:
-    return (isinstance(arg, Sequence) and arg.config.seed == 13) or (isinstance(arg, Sampler) and arg.config.seed == 13)
-
-
-FAULTS: dict[str, tuple[Any, str, Callable[[Any], bool]]] = {
-    "building the sequence": (Engine, "sequence", lambda arg: getattr(arg, "seed", 0) == 13),
-    "looking": (Engine, "look", _seed_13),
-    "embedding": (Engine, "_embeddings", _seed_13),
-    "a pass of the model": (Engine, "feed", _in_work),
-    "sampling": (Sampler, "next", _seed_13),
-    "text": (TextStream, "push", lambda arg: isinstance(arg, TextStream) and arg._stop == ("unlucky",)),
-    "pixels": (VisualTokens, "_encode", lambda arg: getattr(arg, "grid", (0,))[0] == 5),
-}
-
-
-@pytest.mark.parametrize("stage", FAULTS)
-@pytest.mark.parametrize("config", [SMALL, CACHING])
-def test_a_fault_at_any_stage_harms_no_other(
-    assistant: Assistant, alone: list[str], stage: str, config: ServiceConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where, name, victim = FAULTS[stage]
-    monkeypatch.setattr(where, name, _raise_for(victim, getattr(where, name)))
-    with Service(assistant, config) as service:
-        others = [service.submit(messages, max_new_tokens=12) for messages in REQUESTS[:3]]
-        faulty = service.submit(question([CLIP[:5]], "What?"), max_new_tokens=12, seed=13, stop=["unlucky"])
-        others += [service.submit(messages, max_new_tokens=12) for messages in REQUESTS[3:]]
-        with pytest.raises(OddError):
-            _ = faulty.answer
-        assert [ticket.answer.text for ticket in others] == alone
-        assert service.stats().failed == 1
 
 
 def test_bad_media_fail_alone(assistant: Assistant, alone: list[str], tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from vl3.generate.scheduler import Scheduler, SchedulerConfig
 from vl3.generate.service import Service
 from vl3.generate.service_config import ServiceConfig
 from vl3.generate.sight import VisionStore
+from vl3.heap import give_back_freed_memory
 from vl3.media import Decoder, FetchLimits
 from vl3.model import KVCache
 from vl3.processing import Processor
@@ -52,6 +53,8 @@ def load(
     told what is being done, for progress displays.
     """
     chosen = pick_device(device)
+    if budget is not None:
+        give_back_freed_memory()
     if on_stage is not None:
         on_stage("loading the model")
     numbers = pick_dtype(dtype, chosen)

@@ -17,9 +17,9 @@ from vl3.model.stem import STRIDES
 RUNTIME, VISION_RUNTIME = 30 << 20, 12 << 20
 """Threads, kernels that are made at first use, a tokenizer, small tensors: measured, the same for all models; and what
 of it only comes with pictures."""
-HOLES = 1.15
+HOLES = 1.08
 """What the allocator needs for the tensors of a pass, in relation to their sizes; measured."""
-MOST_RETAINED = 32 << 20
+MOST_RETAINED = 16 << 20
 """Of what a pass has freed, the allocator gives as much only to the next one of the same kind."""
 FLOAT = 4
 """Bytes of a float32."""

@@ -9,6 +9,7 @@ from vl3.generate.answer import Job
 from vl3.generate.engine import PREFILL_CHUNK, Engine
 from vl3.generate.prefixes import PrefixStore, longest_match
 from vl3.generate.sight import VISION_CHUNK
+from vl3.log import logger
 
 
 @configclass
@@ -72,7 +73,7 @@ class Scheduler:
         """Drops a job; its memory is free at once, but for what may be kept for others."""
         self.jobs.remove(job)
         if self.config.prefix_bytes and job.running.cache.length:
-            self.prefixes.add(job.running.known)
+            self._keep(job)
 
     def tick(self) -> list[Job]:
         """One step of all answers and one portion of one prompt. Gives the jobs that ended, which are dropped."""
@@ -94,9 +95,16 @@ class Scheduler:
         self.jobs = [job for job in self.jobs if not job.ended]
         for job in ended:
             if job.error is None and self.config.prefix_bytes:
-                self.prefixes.add(job.running.known)
+                self._keep(job)
         self.engine.vision.trim()
         return ended
+
+    def _keep(self, job: Job) -> None:
+        """Stores what a request has read. Whatever comes of that, its answer and all others stand."""
+        try:
+            self.prefixes.add(job.running.known)
+        except Exception:
+            logger.exception("keys and values of a request could not be kept for later ones")
 
     def _whose_turn(self, prompting: list[Job]) -> Job:
         """By turns the one with least left to read, so that short questions are quick, and the oldest, so that long

@@ -196,20 +196,24 @@ class Service:
                     return
                 ticket = self._waiting.popleft()
                 self._reading[ticket] = decoder
-            start = time.perf_counter()
-            prepared: Prepared | Exception
-            try:
-                prepared = prepare(ticket.messages, self._processor.with_config(ticket.chosen.processing), decoder)
-            except Exception as error:
-                prepared = error
-            with self._changed:
-                del self._reading[ticket]
-                if isinstance(prepared, Exception):
-                    self._fail(ticket, prepared)
-                elif not ticket.ended:
-                    ticket.show(prepared)
-                    self._ready.append((ticket, prepared, time.perf_counter() - start))
-                self._changed.notify_all()
+            self._read(ticket, decoder)
+            del ticket  # a thread that waits for work holds nothing
+
+    def _read(self, ticket: Ticket, decoder: Decoder) -> None:
+        start = time.perf_counter()
+        prepared: Prepared | Exception
+        try:
+            prepared = prepare(ticket.messages, self._processor.with_config(ticket.chosen.processing), decoder)
+        except Exception as error:
+            prepared = error
+        with self._changed:
+            del self._reading[ticket]
+            if isinstance(prepared, Exception):
+                self._fail(ticket, prepared)
+            elif not ticket.ended:
+                ticket.show(prepared)
+                self._ready.append((ticket, prepared, time.perf_counter() - start))
+            self._changed.notify_all()
 
     def _may_read_ahead(self) -> bool:
         """Decoded media are large, so few may lie about."""
@@ -220,6 +224,7 @@ class Service:
             self._counts["failed"] += 1
             if not isinstance(error, UserError):
                 logger.error("a request failed", exc_info=error)
+        _forget_frames(error)
 
     # -------------------------------------------------------------------------------------------- the model's thread
 
@@ -276,11 +281,21 @@ class Service:
                 if not job.ended:
                     continue
                 del self._running[job]
-                if job.error is not None:
-                    self._fail(ticket, job.error)
-                elif ticket.end(answer := job.answer()):
+                try:
+                    answer = job.answer()
+                except Exception as error:
+                    self._fail(ticket, error)
+                    continue
+                if ticket.end(answer):
                     self._counts["finished"] += 1
                     self._counts["prompt"] += answer.num_prompt_tokens
                     self._counts["cached"] += answer.num_cached_tokens
                     self._counts["generated"] += answer.num_generated_tokens
             self._changed.notify_all()
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Whoever keeps an error with its traceback keeps the tensors of all functions that it passed through."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -41,8 +41,9 @@ class VisualTokens:
 
     @property
     def num_bytes(self) -> int:
-        """Memory of the tokens."""
-        return 0 if self._tokens_nD is None else self._tokens_nD.numel() * self._tokens_nD.element_size()
+        """Memory of the tokens, and of the patches until all are encoded (a request that was cancelled leaves them)."""
+        tokens = 0 if self._tokens_nD is None else self._tokens_nD.numel() * self._tokens_nD.element_size()
+        return tokens + (0 if self._visual is None else self._visual.patches.numel())
 
     @property
     def complete(self) -> bool:
