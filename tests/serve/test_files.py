@@ -124,7 +124,10 @@ def test_upload_ask_list_delete(client: openai.OpenAI, folder: Path) -> None:
     ):
         said = client.chat.completions.create(model=MODEL, messages=[user(part, "?")], max_tokens=2)  # type: ignore[list-item]
         assert len(said.vl3["frame_times_s"][0]) == 8  # type: ignore[attr-defined]
-    assert client.files.retrieve(stored.id) == stored
+    kept = client.files.retrieve(stored.id)
+    assert kept.expires_at is not None
+    assert kept.expires_at >= stored.expires_at  # asking about a file keeps it
+    assert kept == stored.model_copy(update={"expires_at": kept.expires_at})
     assert stored.id in [file.id for file in client.files.list()]
     assert client.files.delete(stored.id).deleted
     for call in (client.files.retrieve, client.files.delete):
