@@ -27,7 +27,7 @@ import yaml
 from vl3 import __version__
 from vl3.curate import sources
 from vl3.curate.config import CurateConfig, plain_recipe
-from vl3.curate.rows import apply, counts, read_part, rows_of, seen, write_part
+from vl3.curate.rows import COLUMNS, apply, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, run_parts
 from vl3.curate.step import Place, PoolStep, Rows, RowStep, Step
 from vl3.curate.steps import STEPS
@@ -76,6 +76,7 @@ def curate(
     for name in (start, end):
         if name is not None and name not in names:
             raise UserError(f"the recipe has no step {name!r}; it has {', '.join(names)}")
+    _check_inputs(config)
     output = Path(config.output)
     with _locked(output):
         (output / "recipe.yaml").write_text(yaml.safe_dump(plain_recipe(config), sort_keys=False), encoding="utf-8")
@@ -150,7 +151,6 @@ def _run(config: CurateConfig, name: str, before: Path, place: Place, on_progres
     """Makes the files of one step that are missing."""
     step: Step = STEPS[name.partition("-")[0]].make(config.steps[name])
     parts = parts_of(before)
-    _check_inputs(step, parts[0], name)
     if isinstance(step, PoolStep):
         on_progress(name, 0, len(parts))
         _run_on_pool(step, name, parts, place)
@@ -163,14 +163,17 @@ def _run(config: CurateConfig, name: str, before: Path, place: Place, on_progres
         on_progress(name, done + number + 1, len(parts))
 
 
-def _check_inputs(step: Step, part: Path, name: str) -> None:
-    """UserError, before any work, for a column that no step has made."""
-    table = read_part(part)
-    for column in step.inputs:
-        if column not in table.column_names:
-            makers = [kind for kind, entry in STEPS.items() if _makes(entry.config, entry.make, column)]
-            cure = f"put {' or '.join(makers)} before it" if makers else "see docs/curation.md"
-            raise UserError(f"steps.{name}: reads the column {column!r}, which no step before it makes; {cure}")
+def _check_inputs(config: CurateConfig) -> None:
+    """UserError, before any work, for a column that a step reads and none before it makes."""
+    known = set(COLUMNS)
+    for name, settings in config.steps.items():
+        step = STEPS[name.partition("-")[0]].make(settings)
+        for column in step.inputs:
+            if column not in known:
+                makers = [kind for kind, entry in STEPS.items() if _makes(entry.config, entry.make, column)]
+                cure = f"put {' or '.join(makers)} before it" if makers else "see docs/curation.md"
+                raise UserError(f"steps.{name}: reads the column {column!r}, which no step before it makes; {cure}")
+        known |= set(step.outputs)
 
 
 def _makes(config_class: type[Any], make: Callable[[Any], Step], column: str) -> bool:
