@@ -135,8 +135,15 @@ def test_a_run_without_scores_has_a_page(run: Path, tmp_path: Path) -> None:
 def test_every_value_is_in_a_bar_or_outside(kept: list[float], gone: list[float]) -> None:
     plot = histogram("x", np.array(kept, np.float32), np.array(gone, np.float32))
     assert plot.low < plot.high and all(0 <= share <= 1 for bar in plot.bars for share in bar)
+    assert plot.outside == 0, "few values are all shown"
     inside = sum(plot.low <= value <= plot.high for value in (*kept, *gone))
     assert plot.outside == len(kept) + len(gone) - inside
+
+
+def test_a_few_wild_values_do_not_flatten_a_histogram() -> None:
+    values = np.concatenate([np.linspace(0, 1, 2000), [1e9, -1e9]]).astype(np.float32)
+    plot = histogram("x", values, values[:0])
+    assert plot.low >= 0 and plot.high <= 1 and plot.outside == np.sum((values < plot.low) | (values > plot.high))
 
 
 def test_principal_components_are_those_of_the_covariance() -> None:

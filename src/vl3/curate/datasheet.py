@@ -24,6 +24,8 @@ EXAMPLES = 8
 MOST_PICTURES = 300
 """Pictures of a page, of some 5 KB each."""
 BINS = 40
+MANY = 1000
+"""Values from which on the outermost ones do not stretch a histogram."""
 MAP_SIDE = 640
 """Of the map, in its own units."""
 MAP_PICTURES = 16
@@ -114,10 +116,12 @@ def write_datasheet(output: Path, examples: int = EXAMPLES) -> Path:
 
 
 def histogram(column: str, kept: NDArray[np.float32], dropped: NDArray[np.float32]) -> Histogram:
-    """From the 0.5th to the 99.5th percentile; what lies beyond is counted."""
+    """From the least to the greatest value; of many values from the 0.5th to the 99.5th percentile, and what lies
+    beyond is counted."""
     both = np.concatenate([kept, dropped]).astype(np.float64)
     both = both[np.isfinite(both)]
-    low, high = np.percentile(both, [0.5, 99.5]) if len(both) else (0.0, 1.0)
+    ends = [0.5, 99.5] if len(both) >= MANY else [0, 100]
+    low, high = np.percentile(both, ends) if len(both) else (0.0, 1.0)
     if high <= low:
         low, high = low - 0.5, low + 0.5
     counts = [np.histogram(values[np.isfinite(values)], BINS, (low, high))[0] for values in (kept, dropped)]
