@@ -56,7 +56,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     """What the step says of itself."""
     seconds: float = 0.0
-    """Working time of the driver, over all runs."""
+    """How long the run that finished it worked on it."""
     reused: bool = False
     """Whether it was finished by an earlier run."""
 
