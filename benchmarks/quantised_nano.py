@@ -53,17 +53,19 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--ways", nargs="+", default=["int8", "int4"], choices=["int8", "int4"])
     parser.add_argument("--limit", type=int, default=6, help="questions of each kind")
+    parser.add_argument("--texts", type=int, default=100)
     parser.add_argument("--quick", action="store_true", help="three of all, to try the script")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
 
     plain = load(args.model)
     most = 3 if args.quick else None
-    texts = paragraphs(plain)[:most]
+    texts = paragraphs(plain)[: most or args.texts]
     task = Task.limited(jsonl(args.files), args.limit, 0)
     questions = [question(plain, item) for item in list(task.items)[:most] if item.kind != "stream"]
     reference = behaviour(plain, texts, questions)
     plain.close()
+    del plain
     result: dict[str, Any] = {
         "what": f"{args.model}: {len(texts)} texts, {len(questions)} questions about pictures and clips",
         "perplexity of texts, plain": math.exp(reference.text_loss),
@@ -105,7 +107,7 @@ def question(assistant: Assistant, item: Item) -> Question:
 def behaviour(assistant: Assistant, texts: list[Tensor], questions: list[Question]) -> Behaviour:
     """Losses, likeliest tokens and answers of a model."""
     model, engine = assistant.checkpoint.model, assistant.engine
-    text_losses, answer_losses, likeliest, answers = [], [], [], []
+    text_losses, answer_losses, likeliest, sequences = [], [], [], []
     way = assistant.checkpoint.quantize or "plain"
     for number, ids in enumerate(texts):
         progress(f"{way}: text {number} of {len(texts)}")
@@ -121,11 +123,14 @@ def behaviour(assistant: Assistant, texts: list[Tensor], questions: list[Questio
         likeliest.append(best)
         sequence = engine.sequence(asked.prompt, GenerationConfig(max_new_tokens=LONGEST_ANSWER))
         engine.prefill(sequence)
-        while sequence.finish_reason is None:
-            engine.step([sequence])
-        answers.append(sequence.generated)
+        sequences.append(sequence)
+    while any(sequence.finish_reason is None for sequence in sequences):
+        engine.step(sequences)
     return Behaviour(
-        float(torch.cat(text_losses).mean()), float(torch.cat(answer_losses).mean()), torch.cat(likeliest), answers
+        text_loss=float(torch.cat(text_losses).mean()),
+        answer_loss=float(torch.cat(answer_losses).mean()),
+        likeliest=torch.cat(likeliest),
+        answers=[sequence.generated for sequence in sequences],
     )
 
 

@@ -14,6 +14,7 @@ from vl3.processing.prune import keep_mask
 
 MODEL = tiny_model()
 ROWS, COLUMNS, MERGE = 4, 6, 2
+RUN = 16384
 
 
 def clip(order: list[int], prune: str) -> Visual:
@@ -54,7 +55,7 @@ def test_equal_frames_are_encoded_once_and_nothing_else_changes(
 
 
 def encoded(visual: Visual, approximate: bool, start: int = 0) -> torch.Tensor:
-    tokens = VisualTokens(visual, approximate)
+    tokens = VisualTokens(visual, RUN if approximate else 0)
     with torch.inference_mode():
         while tokens.encode_some(MODEL, start, tokens.num_tokens, 60) or tokens.encode_some(
             MODEL, 0, tokens.num_tokens, 60
@@ -112,7 +113,7 @@ def test_the_approximation_is_what_it_says(start: int) -> None:
 
 
 def test_a_clip_longer_than_a_run_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vl3.generate.sight.VISION_CHUNK", 3 * ROWS * COLUMNS)
+    monkeypatch.setattr(f"{__name__}.RUN", 3 * ROWS * COLUMNS)
     visual = clip([0, 1, 2, 3, 2, 1, 0], "published")
     whole = encoded(visual, True)
     parts = []

@@ -78,7 +78,8 @@ class Assistant:
         self.checkpoint = checkpoint
         self.budget = budget
         self.decoder = decoder
-        vision = VisionStore(approximate=approximate_vision)
+        portion = scheduling(SchedulerConfig(), budget).vision_alone
+        vision = VisionStore(approximate=portion if approximate_vision else 0)
         self.engine = Engine(checkpoint.model, checkpoint.eos_token_ids, vision)
         self.processor = Processor(checkpoint.processor, checkpoint.tokenizer, checkpoint.config)
         self.on_stage = on_stage or (lambda _stage: None)

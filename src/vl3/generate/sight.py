@@ -18,15 +18,15 @@ VISION_CHUNK = 16384
 class VisualTokens:
     """The decoder's tokens of one image or clip.
 
-    Frames that are equal bit by bit are encoded once. With `approximate`, of a clip's frames only what pruning keeps is
-    encoded, but for the first of every so many frames (`_encode_changes`).
+    Frames that are equal bit by bit are encoded once. approximate: 0, or the patches of frames that hang together:
+    of these frames the first is encoded whole, of the others only what pruning keeps (`_encode_changes`).
     """
 
-    def __init__(self, visual: Visual, approximate: bool = False) -> None:
+    def __init__(self, visual: Visual, approximate: int = 0) -> None:
         self._visual: Visual | None = visual  # until all is encoded
         self._ends = list(accumulate(visual.tokens_per_frame))
-        self._approximate = approximate and visual.grid[0] > 1
-        self._run = max(2, VISION_CHUNK // visual.patches_per_frame)  # frames that build on each other
+        self._approximate = approximate > 0 and visual.grid[0] > 1
+        self._run = max(2, approximate // visual.patches_per_frame)
         firsts: dict[bytes, int] = {}
         self._first_like = [firsts.setdefault(digest, k) for k, digest in enumerate(visual.frame_digests)]
         if self._approximate:  # a frame is what it is after the one before
@@ -126,7 +126,7 @@ class VisionStore:
     approximate: see `VisualTokens`.
     """
 
-    def __init__(self, max_bytes: int = 0, approximate: bool = False) -> None:
+    def __init__(self, max_bytes: int = 0, approximate: int = 0) -> None:
         self.max_bytes = max_bytes
         self.approximate = approximate
         self.hits = 0
