@@ -1,5 +1,7 @@
 """Captions by a model: what is asked, what is refused, and that nothing is asked twice."""
 
+import base64
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,6 +276,40 @@ def test_an_endpoint_is_asked_side_by_side(pictures: Rows, tmp_path: Path) -> No
         assert server.bodies[0]["max_tokens"] == 50 and server.bodies[0]["temperature"] == 0
         assert usage(journal.values(), config.writer).prompt_tokens == 14
     assert found.reasons[:2] == [None, None] and "400: not this one" in str(found.reasons[2])
+
+
+def test_a_member_of_an_archive_is_sent_as_what_it_is(pictures: Rows, tmp_path: Path) -> None:
+    data = Path(pictures["path"][2]).read_bytes()
+    (tmp_path / "a.tar").write_bytes(b"x" * 512 + data + b"y")
+    member = first(pictures) | {"path": [str(tmp_path / "a.tar")], "offset": [512], "size": [len(data)]}
+    with (
+        serving(lambda _: GOOD) as server,
+        ChatClient(ServerConfig(url=server.url)) as client,
+        Decoder() as decoder,
+        Journal(tmp_path / "journal") as journal,
+    ):
+        write = endpoint_writer(client, decoder, 1)
+        assert captions(RecaptionConfig(), write, journal, member).reasons == [None]
+        [part, _] = server.bodies[0]["messages"][0]["content"]
+        captions(RecaptionConfig(), write, journal, member)
+        assert len(server.bodies) == 1
+    sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2]))))
+    assert sent.shape == (30, 40, 3) and np.abs(sent.astype(int) - [0, 0, 255]).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"writer": {"temperature": -1}}, "writer.temperature"),
+        ({"writer": {"max_cost": -1}}, "writer.max_cost"),
+        ({"fps": 0}, "fps"),
+        ({"writer": {"attempts": 0}}, "writer.attempts"),
+        ({"length": "long"}, "length"),
+    ],
+)
+def test_absurd_settings_are_told_before_any_work(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(UserError, match=f"recipe: {why}"):
+        decode(RecaptionConfig, settings, "recipe")
 
 
 def test_a_server_that_refuses_everybody_stops_the_work(

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from vl3.chat import Message
 from vl3.config import Count, configclass
@@ -21,6 +23,8 @@ if TYPE_CHECKING:  # loaded by those who write only, with torch
 
 KEYS = ("VL3_CAPTION_KEY", "OPENAI_API_KEY")
 """Environment variables with an endpoint's API key: a recipe holds none, as it is kept with what it made."""
+
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 @configclass
@@ -35,13 +39,13 @@ class WriterConfig:
     """Requests that are answered side by side."""
     attempts: Count = 2
     """How often the same is asked until nothing is wrong with the answer; the first time greedily."""
-    temperature: float = 0.7
+    temperature: Annotated[float, Field(ge=0.001, le=1000)] = 0.7
     """Of the further attempts."""
-    prompt_price: float = 0.0
+    prompt_price: NotNegative = 0.0
     """What a million tokens of prompts cost, in any currency."""
-    completion_price: float = 0.0
+    completion_price: NotNegative = 0.0
     """What a million tokens of answers cost."""
-    max_cost: float | None = None
+    max_cost: NotNegative | None = None
     """What a step may cost; it stops before it spends more, and keeps what was written."""
 
 

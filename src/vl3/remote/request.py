@@ -74,7 +74,8 @@ class RequestWriter:
 
     def _as_is(self, part: MediaPart) -> bool:
         """Whether an image file's own bytes are sent."""
-        return type(self._decoder) is Decoder and Path(str(part.source)).suffix.lower() in _SENT_AS_IS
+        named = isinstance(part.source, str | Path) and Path(part.source).suffix.lower() in _SENT_AS_IS
+        return named and type(self._decoder) is Decoder
 
     def _decoded(self, part: MediaPart) -> str:
         return _jpeg(self._decoder.read(self._decoder.probe(part.source, kind="image")))

@@ -6,7 +6,9 @@ The paper has a short and a detailed caption written of each picture, by two mod
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from vl3.config import Count, configclass
 from vl3.curate.asking import Ask, Asker, Judge, Judged, usage
@@ -55,7 +57,7 @@ class RecaptionConfig:
     """Most tokens of a caption: 96 short, 512 detailed."""
     max_visual_tokens: Count | None = None
     """Most visual tokens of a request; None leaves it to the model."""
-    fps: float = 1.0
+    fps: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Frames a second of a clip that the model sees."""
     max_frames: Count = 16
     """Most frames of a clip."""
