@@ -79,15 +79,15 @@ def _child(job: dict[str, Any]) -> None:
     from vl3.heap import give_back_freed_memory
 
     give_back_freed_memory()
-    before = _status("VmRSS")
+    before = resident("VmRSS")
     assistant = vl3.generate.load(job["model"], dtype=job["dtype"])
-    loaded = _status("VmHWM")
+    loaded = resident("VmHWM")
     assistant.ask(*job["media"], job["text"], **job["options"])
-    print(json.dumps({"peak": _status("VmHWM") - before, "loaded": loaded - before}))
+    print(json.dumps({"peak": resident("VmHWM") - before, "loaded": loaded - before}))
 
 
-def _status(field: str) -> int:
-    """Bytes, from /proc."""
+def resident(field: str) -> int:
+    """Bytes of a field of this process's status, from /proc."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)]
     return int(line.split()[1]) * 1024
 

@@ -90,3 +90,17 @@ def test_curation_pool(tmp_path: Path) -> None:
     for fault in ("corrupt", "shape", "leak", "duplicate"):
         assert result[fault]["precision"] >= 0.95  # type: ignore[index]
         assert result[fault]["recall"] >= 0.95  # type: ignore[index]
+
+
+@pytest.mark.slow
+def test_long_video() -> None:
+    result = run("long_video.py")
+    assert 0 < result["largest of smallest peak"] < 1.2  # type: ignore[operator]
+    assert result["1 minutes"]["peak MB"] < 4000  # type: ignore[index]
+
+
+@pytest.mark.slow
+def test_cost_curves(tmp_path: Path) -> None:
+    result = run("cost_curves.py", "--only", "frames", "--plot", str(tmp_path / "curves.png"))
+    assert result["frames: 1"]["time"] == 1 and result["frames: 4"]["peak MB"] > 0  # type: ignore[index]
+    assert (tmp_path / "curves.png").stat().st_size > 10_000

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vl3.chat import question
-from vl3.cli.options import api_options, generation_options, media_options, model_options
+from vl3.cli.options import api_options, budget_of, generation_options, media_options, model_options
 from vl3.log import setup_logging
 
 if TYPE_CHECKING:
@@ -30,17 +30,22 @@ def command(files: tuple[str, ...], text: str, read: bool, as_json: bool, **give
     Examples:
       vl3 plan clip.mp4 --model DAMO-NLP-SG/VideoLLaMA3-2B
       vl3 plan screen.mp4 --fps 2 --read
+      vl3 plan lecture.mp4 --max-memory 6GB
       vl3 plan a.jpg b.jpg --dtype bfloat16 --quantize int8 --json
     """
     setup_logging(given["verbose"])
     from rich.console import Console
 
+    from vl3.generate.budget import Demand
     from vl3.generate.plan import footprint, plan
     from vl3.media import Decoder
 
     with Console(stderr=True).status("reading headers"), Decoder(given["decode_timeout"]) as decoder:
         model = footprint(given["model"], given["device"], given["dtype"], given["quantize"], given["revision"])
-        planned = plan(model, question(files, text), api_options(given), decoder, read)
+        budget = None
+        if given["max_memory"]:
+            budget = budget_of(given, Demand(max_new_tokens=given["max_new_tokens"] or Demand.max_new_tokens))
+        planned = plan(model, question(files, text), api_options(given), decoder, read, budget)
     if as_json:
         click.echo(json.dumps(_facts(planned)))
     else:

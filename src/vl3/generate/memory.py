@@ -14,11 +14,11 @@ from vl3.generate.engine import PREFILL_CHUNK
 from vl3.generate.sight import VISION_CHUNK
 from vl3.model.stem import STRIDES
 
-RUNTIME, VISION_RUNTIME = 30 << 20, 12 << 20
+RUNTIME, VISION_RUNTIME = 24 << 20, 8 << 20
 """Threads, kernels that are made at first use, a tokenizer, small tensors: measured, the same for all models; and what
 of it only comes with pictures."""
-HOLES = 1.08
-"""What the allocator needs for the tensors of a pass, in relation to their sizes; measured."""
+HOLES = 0.95
+"""What a pass of the encoder takes, in relation to its tensors; measured."""
 MOST_RETAINED = 16 << 20
 """Of what a pass has freed, the allocator gives as much only to the next one of the same kind."""
 FLOAT = 4
@@ -143,7 +143,7 @@ def vision_pass(config: VisionConfig, seen: Seen, width: int, portions: Portions
 def _frames_in_pass(seen: Seen, portions: Portions) -> int:
     """Those of which the next stretch of the prompt wants tokens, as far as they fit into a portion."""
     t, h, w = seen.grid
-    wanted = portions.prefill * t // max(1, seen.kept) + 2
+    wanted = -(-portions.prefill * t // max(1, seen.kept))
     return min(seen.different, wanted, max(1, portions.vision // (h * w)))
 
 
@@ -154,10 +154,10 @@ def prefill_pass(config: LanguageConfig, num_tokens: int, total: int, width: int
     turning = (2 * d + 5 * queries + 2 * config.num_kv_heads * config.head_dim) * width
     mlp = (2 * d + 3 * config.intermediate_size) * width
     repeated = 2 * queries * total * width  # keys and values for every query head
-    masks = num_tokens * total * (2 + width) if total > num_tokens else 0
+    masks = num_tokens * total * (1 + width) if total > num_tokens else 0
     attending = num_tokens * (2 * d + 3 * queries) * width + repeated + masks
     scores = config.vocab_size * FLOAT * 3
-    return int(HOLES * max(num_tokens * max(turning, mlp), attending)) + scores
+    return max(num_tokens * max(turning, mlp), attending) + scores
 
 
 def _stem_pass(config: StemConfig, patch_size: int) -> int:

@@ -9,10 +9,10 @@ from tokenizers import Tokenizer
 from vl3.chat import Message, Slot, media_of, render
 from vl3.config import ProcessorConfig
 from vl3.errors import UserError
-from vl3.generate.budget import decoder_bytes
+from vl3.generate.budget import Budget, decoder_bytes
 from vl3.generate.devices import pick_device, pick_dtype
-from vl3.generate.memory import Memory, Seen, memory_of
-from vl3.generate.options import Options, settings
+from vl3.generate.memory import Memory, Portions, Seen, memory_of
+from vl3.generate.options import Options, limited, settings
 from vl3.media import Decoder, MediaInfo
 from vl3.processing import load_visuals, media_sizes, probe_media, times_of
 from vl3.processing.prune import most_kept
@@ -65,10 +65,19 @@ def footprint(
     return footprint_of(model, pick_dtype(dtype, chosen), quantize, revision)
 
 
-def plan(model: Footprint, messages: Sequence[Message], options: Options, decoder: Decoder, read: bool = False) -> Plan:
+def plan(
+    model: Footprint,
+    messages: Sequence[Message],
+    options: Options,
+    decoder: Decoder,
+    read: bool = False,
+    budget: Budget | None = None,
+) -> Plan:
     """Looks at the media's headers; read: also at their pixels, so that pruning is known. UserError as for asking."""
     chosen = settings(model.processor, options)
     config = chosen.processing
+    if budget is not None:
+        config = limited(config, budget.max_tokens, budget.max_frames)
     if read:
         visuals, infos = load_visuals(media_of(messages), config, decoder)
         seen = [
@@ -91,6 +100,7 @@ def plan(model: Footprint, messages: Sequence[Message], options: Options, decode
         seen=seen,
         prompt_tokens=prompt_tokens,
         max_new_tokens=max_new_tokens,
+        portions=Portions() if budget is None else budget.portions,
     )
     decoding = max((decoder_bytes(info.height, info.width) for info in infos), default=0)
     return Plan(model, infos, seen, read, text_tokens, max_new_tokens, memory, model.base, decoding)
