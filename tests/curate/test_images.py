@@ -37,13 +37,14 @@ def sharp(seed: int, width: int = 200, height: int = 150) -> Image.Image:
     return Image.fromarray(np.clip(pixels + rng.normal(0, 2, pixels.shape), 0, 255).astype(np.uint8))
 
 
-def test_perceptual_hash_is_that_of_the_imagehash_package() -> None:
+def test_perceptual_hash_is_that_of_the_imagehash_package_but_for_its_quicker_resize() -> None:
     distances = []
     for seed in range(20):
         theirs = imagehash.phash(sharp(seed)).hash.ravel()
         ours = np.unpackbits(np.frombuffer(phash(sharp(seed)), np.uint8)).astype(bool)
         distances.append(int((theirs != ours).sum()))
-    assert max(distances) == 0
+    assert np.mean(distances) <= 1
+    assert max(distances) <= 6
 
 
 @pytest.mark.parametrize(

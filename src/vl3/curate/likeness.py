@@ -28,7 +28,8 @@ _DCT = np.cos(np.pi * _k * (2 * _n + 1) / (2 * _SIDE))
 
 def phash(image: Image.Image) -> bytes:
     """64 bits, packed: which of the 8 x 8 lowest frequencies are above their median."""
-    grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), np.float64)
+    small = image.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=3)
+    grey = np.asarray(small.convert("L"), np.float64)
     low = _DCT @ grey @ _DCT.T
     return np.packbits(low > np.median(low)).tobytes()
 

@@ -60,7 +60,8 @@ def run_parts(job: Job, step: RowStep, parts: Sequence[Path], config: RunnerConf
     workers = min(wanted, len(parts))
     on_ray = config.kind == "ray"
     gpus = config.gpus if step.heavy and on_ray else 0
-    alone = not on_ray and (workers == 1 or "path" not in step.inputs)  # starting processes would cost more
+    # light steps run in threads of this process, where starting others would cost more; models have a process each
+    alone = not on_ray and not step.heavy and (workers == 1 or "path" not in step.inputs)
 
     @daft.cls(gpus=gpus, max_concurrency=None if alone else workers, use_process=not alone)
     class Actor:
