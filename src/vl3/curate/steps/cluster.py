@@ -63,11 +63,12 @@ def assign(config: ClusterConfig, pool: Pool, place: Place) -> Found:
 
 def _sample(pool: Pool, share: float) -> NDArray[np.float32]:
     """The features of about so many pictures; which, is a function of their ids."""
-    chosen: list[list[float]] = []
+    chosen: list[NDArray[np.float32]] = []
     for rows in pool.batches(("embedding",)):
         pairs = zip(rows["id"], rows["embedding"], strict=True)
-        chosen += [feature for name, feature in pairs if zlib.crc32(name.encode()) < share * 2**32]
-    return matrix(chosen)
+        if own := [feature for name, feature in pairs if zlib.crc32(name.encode()) < share * 2**32]:
+            chosen.append(matrix(own))
+    return np.concatenate(chosen)
 
 
 def matrix(features: Sequence[Sequence[float]]) -> NDArray[np.float32]:
