@@ -70,7 +70,8 @@ def fill_packed(model: VideoLLaMA3, get: Callable[[str], Tensor], quantize: Quan
     table = Int8Embedding(get(_TABLES[0]))
     model.language.lm_head = Int8Linear.tied(table) if model.language.lm_head is None else linear("language.lm_head")
     model.language.add_module("embed_tokens", table)
-    model.load_state_dict({name: get(name) for name in model.state_dict()}, strict=True, assign=True)
+    # copies, for a tensor that lies in a mapped file keeps all of that file in memory
+    model.load_state_dict({name: get(name).clone() for name in model.state_dict()}, strict=True, assign=True)
 
 
 def weight_bytes(config: ModelConfig, quantize: Quantize | None, dtype: torch.dtype, part: str = "") -> int:
