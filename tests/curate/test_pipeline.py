@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.curate.pools import picture, recipe, rows_after, write_table
 from vl3.curate import curate, pipeline, read_recipe
+from vl3.curate.config import plain_recipe
 from vl3.curate.pipeline import parts_of
 from vl3.curate.rows import COLUMNS, apply, table_of
 from vl3.curate.step import Found
@@ -148,6 +150,13 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, pool: Path) -> None:
 
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_a_recipe_is_kept_in_the_order_of_its_steps(tmp_path: Path, pool: Path) -> None:
+    config = recipe(tmp_path, pool, {"shape": {}, "decode": {}, "exact": {}}, **PLAIN)
+    (tmp_path / "kept.yaml").write_text(yaml.safe_dump(plain_recipe(config), sort_keys=False))
+    again = read_recipe(tmp_path / "kept.yaml")
+    assert list(again.steps) == ["shape", "decode", "exact"] and again == config
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "curate").glob("*.yaml")), ids=lambda path: path.stem)

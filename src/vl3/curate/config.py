@@ -112,7 +112,7 @@ def read_recipe(path: str | Path, assignments: list[str] | None = None) -> Curat
 
 def plain_recipe(config: CurateConfig) -> dict[str, Any]:
     """The recipe as plain data, every default written out."""
-    plain: dict[str, Any] = yaml.safe_load(yaml.safe_dump(_plain(asdict(config))))
+    plain: dict[str, Any] = yaml.safe_load(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
     return plain
 
 
