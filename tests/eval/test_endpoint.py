@@ -105,6 +105,15 @@ def test_a_video_of_single_frames_goes_as_frames_even_where_videos_go_whole(medi
         assert kinds[:2] == ["Time 0.0s:", "image"] and kinds[-1] == "What?"
 
 
+def test_media_behind_urls_are_fetched_here(media: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)).save(media / "a.png")
+    url = "data:image/png;base64," + base64.b64encode((media / "a.png").read_bytes()).decode()
+    clip = "data:video/mp4;base64," + base64.b64encode((media / "c.mp4").read_bytes()).decode()
+    [body] = sent([question("1", [image(url), video(clip)])], "url")
+    kinds = [part.get("text", "image") for part in body["messages"][0]["content"]]
+    assert kinds[:3] == ["image", "Time 0.0s:", "image"] and kinds[-1] == "What?"
+
+
 def test_a_busy_server_is_asked_again_and_a_refusal_is_one_failure(media: Path, tmp_path: Path) -> None:
     seen: list[str] = []
 

@@ -66,7 +66,7 @@ class RequestWriter:
         if part.kind == "image":
             frames_s.append([0.0])
             return [_image(_data_url(Path(part.source)) if self._as_is(part) else self._decoded(part))]
-        if self._video == "url" and not _is_of_frames(part.source):
+        if self._video == "url" and _is_file(part.source):
             frames_s.append([])
             clip = {_CLIP_FIELDS[key]: value for key, value in part.options.items()}
             return [{"type": "video_url", "video_url": {"url": _data_url(Path(part.source)), **clip}}]
@@ -74,8 +74,8 @@ class RequestWriter:
 
     def _as_is(self, part: MediaPart) -> bool:
         """Whether an image file's own bytes are sent."""
-        named = isinstance(part.source, str | Path) and Path(part.source).suffix.lower() in _SENT_AS_IS
-        return named and type(self._decoder) is Decoder
+        known = _is_file(part.source) and Path(part.source).suffix.lower() in _SENT_AS_IS
+        return known and type(self._decoder) is Decoder
 
     def _decoded(self, part: MediaPart) -> str:
         return _jpeg(self._decoder.read(self._decoder.probe(part.source, kind="image")))
@@ -96,9 +96,10 @@ class RequestWriter:
         return parts
 
 
-def _is_of_frames(source: Any) -> bool:
-    """Whether a video is single files of its frames, which no server takes as one."""
-    return isinstance(source, list) or Path(str(source)).is_dir()
+def _is_file(source: Any) -> bool:
+    """Whether a medium is one file here, and not single frames, a URL, or data."""
+    named = isinstance(source, str | Path) and not str(source).startswith(("data:", "http://", "https://"))
+    return named and Path(source).is_file()
 
 
 def _renamed(options: Mapping[str, Any], names: dict[str, str]) -> dict[str, Any]:
