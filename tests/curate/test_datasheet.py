@@ -21,6 +21,10 @@ from vl3.curate.survey import Sample, balance, survey
 from vl3.errors import UserError
 
 NUM_ROWS = 60
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
 STEPS: dict[str, dict[str, int]] = {"source": {}, "decode": {"damaged": 6}, "score": {"dull": 14}}
 MORE: dict[str, Type] = {
     "sharpness": "float32",
@@ -181,7 +185,7 @@ def test_a_browser_shows_it(run: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
     path = write_datasheet(run)
     with playwright.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        chromium = play.chromium.launch(executable_path=browser, args=FLAGS)
         page = chromium.new_page(viewport={"width": 1100, "height": 1400})
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
