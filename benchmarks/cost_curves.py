@@ -114,8 +114,9 @@ def _plot(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
         for row, (name, label) in enumerate((("seconds", "time, first point = 1"), ("peak MB", "peak memory (MB)"))):
             scale = points[0]["seconds"] if name == "seconds" else 1.0
             axis = axes[row][column]
-            axis.plot(values, [point[name] / scale for point in points], marker="o")
-            axis.set(xlabel=kind, ylabel=label if column == 0 else None, ylim=(0, None))
+            heights = [point[name] / scale for point in points]
+            axis.plot(values, heights, marker="o")
+            axis.set(xlabel=kind, ylabel=label if column == 0 else None, ylim=(0, 1.1 * max(heights)))
     figure.savefig(path, dpi=150)
 
 

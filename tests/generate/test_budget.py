@@ -20,6 +20,7 @@ from vl3.generate.budget import Budget, Demand, fit
 from vl3.generate.memory import Portions, Seen, memory_of
 from vl3.generate.options import limited
 from vl3.generate.plan import footprint, plan
+from vl3.generate.speed import Rates, rates_of, seconds
 from vl3.media import Decoder
 from vl3.processing.prune import keep_mask, most_kept
 from vl3.weights.demo import save_demo_model
@@ -145,6 +146,21 @@ def test_the_transformers_rule_is_limited_too() -> None:
     assert within.sampling.num_frames == 8 and limited(ProcessorConfig(), 10**9, 10**9) == ProcessorConfig()
 
 
+def test_time_is_work_over_rates(two_b: Footprint, tmp_path: Path) -> None:
+    """The 2B model reads 1.5 billion numbers for a token, and multiplies by each twice for a token of the prompt."""
+    with Decoder() as decoder:
+        planned = plan(two_b, question([], "x" * 900), {"max_new_tokens": 1}, decoder)
+    took = seconds(planned, Rates(flops=1e12, bandwidth=1e10))
+    assert took.vision == 0
+    assert took.prefill == pytest.approx(2 * 1.31e9 * planned.prompt_tokens / 1e12, rel=0.1)
+    assert took.generate == pytest.approx(1.54e9 * 2 / 1e10, rel=0.03)
+    measured = rates_of(torch.float32, tmp_path / "new" / "rates.json")
+    assert 1e9 < measured.flops < 1e14 and 1e8 < measured.bandwidth < 1e12
+    assert rates_of(torch.float32, tmp_path / "new" / "rates.json") == measured, "measured once"
+    (tmp_path / "new" / "rates.json").write_text("no JSON")
+    assert rates_of(torch.float32, tmp_path / "new" / "rates.json").flops > 0
+
+
 # -------------------------------------------------------------------------------------------------- from the outside
 
 
@@ -154,13 +170,17 @@ def run(*args: str | Path) -> int:
     return int(exit_.value.code or 0)
 
 
-def test_commands(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
     assert run("plan", tmp_path / "a.png", "-m", model, "--json") == 0
     planned = json.loads(capsys.readouterr().out)
     assert planned["media"][0]["grid"] == [1, 7, 14] and planned["memory_bytes"]["process"] > 2 * 10**8
     assert run("plan", tmp_path / "a.png", "-m", model) == 0
-    assert "98 visual tokens" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "98 visual tokens" in said and "time on this machine" in said
     assert run("ask", tmp_path / "a.png", "What?", "-m", model, "--max-memory", "4GB", "--max-new-tokens", "2") == 0
     assert "within 4.00 GB: 1024 visual tokens" in capsys.readouterr().err
     assert run("ask", "What?", "-m", model, "--max-memory", "100MB") == 2

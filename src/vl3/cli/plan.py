@@ -1,6 +1,7 @@
 """`vl3 plan`: what a question would take, before a model is loaded."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from vl3.log import setup_logging
 
 if TYPE_CHECKING:
     from vl3.generate.plan import Plan
+    from vl3.generate.speed import Seconds
 
 
 @click.command("plan")
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @generation_options
 @model_options
 def command(files: tuple[str, ...], text: str, read: bool, as_json: bool, **given: Any) -> None:
-    """Predict frames, visual tokens and memory of a question about FILEs, without loading the model.
+    """Predict frames, visual tokens, memory and time of a question about FILEs, without loading the model.
 
     Only headers are read: of the model's files, and of FILEs unless --read.
 
@@ -46,10 +48,26 @@ def command(files: tuple[str, ...], text: str, read: bool, as_json: bool, **give
         if given["max_memory"]:
             budget = budget_of(given, Demand(max_new_tokens=given["max_new_tokens"] or Demand.max_new_tokens))
         planned = plan(model, question(files, text), api_options(given), decoder, read, budget)
+        took = _seconds(planned, given)
     if as_json:
-        click.echo(json.dumps(_facts(planned)))
+        click.echo(json.dumps({**_facts(planned), "seconds": took and asdict(took)}))
+        return
+    _print(planned)
+    if took is None:
+        click.echo("time: not known for packed matrices and convolutional stems")
     else:
-        _print(planned)
+        click.echo(
+            f"time on this machine, without reading the media: {took.vision:.1f} s to look, {took.prefill:.1f} s to "
+            f"read the prompt, {took.generate:.1f} s for the longest answer"
+        )
+
+
+def _seconds(planned: "Plan", given: dict[str, Any]) -> "Seconds | None":
+    from vl3.generate.speed import rates_of, seconds
+
+    if given["quantize"] or (planned.seen and planned.footprint.config.vision.stem is not None):
+        return None
+    return seconds(planned, rates_of(planned.footprint.dtype))
 
 
 def _facts(planned: "Plan") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from vl3.model.stem import STRIDES
 RUNTIME, VISION_RUNTIME = 24 << 20, 8 << 20
 """Threads, kernels that are made at first use, a tokenizer, small tensors: measured, the same for all models; and what
 of it only comes with pictures."""
-HOLES = 0.95
+HOLES = 0.9
 """What a pass of the encoder takes, in relation to its tensors; measured."""
 MOST_RETAINED = 16 << 20
 """Of what a pass has freed, the allocator gives as much only to the next one of the same kind."""
@@ -104,14 +104,18 @@ def memory_of(
     """What one request takes. weights, loading: bytes; width: bytes of a number that the model computes with."""
     vision, language = config.vision, config.language
     per_token = cache_bytes(language, width)
-    last = min((_frames_in_pass(one, portions) * one.kept // one.grid[0] for one in seen[-1:]), default=0)
+    # of a stretch of the prompt only a part is visual tokens: what is said of frames' times lies between them
+    stretch = portions.prefill * sum(one.kept for one in seen) // max(1, prompt_tokens)
+    last = min((_frames_in_pass(one, portions, stretch) * one.kept // one.grid[0] for one in seen[-1:]), default=0)
     sizes = [one.patches * vision.patch_dim for one in seen]
     return Memory(
         weights=weights,
         loading=loading,
         pixels=sum(sizes),
         reading=max(sizes, default=0),
-        vision=max((vision_pass(vision, one, width, portions) for one in seen), default=0),
+        vision=max(
+            (_vision_pass(vision, one, width, _frames_in_pass(one, portions, stretch)) for one in seen), default=0
+        ),
         tokens=sum(one.kept for one in seen) * language.hidden_size * width,
         cache=(prompt_tokens + max_new_tokens) * per_token,
         seen_cache=max(0, prompt_tokens - last) * per_token,
@@ -124,10 +128,9 @@ def cache_bytes(config: LanguageConfig, width: int) -> int:
     return 2 * config.num_layers * config.num_kv_heads * config.head_dim * width
 
 
-def vision_pass(config: VisionConfig, seen: Seen, width: int, portions: Portions) -> int:
-    """The most that the encoder holds at a time while it encodes a portion of a clip's frames."""
-    _, h, w = seen.grid
-    num_patches = _frames_in_pass(seen, portions) * h * w
+def _vision_pass(config: VisionConfig, seen: Seen, width: int, num_frames: int) -> int:
+    """The most that the encoder holds at a time while it encodes some of a clip's frames."""
+    num_patches = num_frames * seen.grid[1] * seen.grid[2]
     pixels = config.patch_dim * (1 + FLOAT)  # as 8 bits, and normalised
     rope = 2 * config.head_dim * FLOAT
     d, inner = config.hidden_size, config.intermediate_size
@@ -140,10 +143,10 @@ def vision_pass(config: VisionConfig, seen: Seen, width: int, portions: Portions
     return int(HOLES * num_patches * per_patch)
 
 
-def _frames_in_pass(seen: Seen, portions: Portions) -> int:
-    """Those of which the next stretch of the prompt wants tokens, as far as they fit into a portion."""
+def _frames_in_pass(seen: Seen, portions: Portions, stretch: int) -> int:
+    """Those of which the next stretch of the prompt wants tokens, so many, as far as they fit into a portion."""
     t, h, w = seen.grid
-    wanted = -(-portions.prefill * t // max(1, seen.kept))
+    wanted = -(-stretch * t // max(1, seen.kept))
     return min(seen.different, wanted, max(1, portions.vision // (h * w)))
 
 
