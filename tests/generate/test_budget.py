@@ -105,6 +105,15 @@ def test_a_budget_is_kept_and_more_memory_is_never_less(two_b: Footprint, demand
     assert before.max_running == demand.max_running and before.kept_bytes == demand.kept_bytes
 
 
+@pytest.mark.parametrize("tokens", [144, 1024, 16384])
+def test_where_there_is_room_nothing_is_taken_away(two_b: Footprint, tokens: int) -> None:
+    budget = fit(100 * GB, two_b, ProcessorConfig(max_tokens=tokens), Demand())
+    assert (budget.max_tokens, budget.portions) == (tokens, Portions())
+    assert limited(ProcessorConfig(max_tokens=tokens), budget.max_tokens, budget.max_frames).sampling.max_frames == min(
+        180, tokens
+    )
+
+
 def test_the_least_that_would_do_does(two_b: Footprint) -> None:
     with pytest.raises(UserError, match=r"--max-memory 4\.00 GB is too little.* need (\d\.\d\d) GB") as error:
         fit(4 * GB, two_b, ProcessorConfig(), Demand())

@@ -22,7 +22,7 @@ TEXT_TOKENS = 1024
 """Of a question, beside what is said of each frame."""
 PER_FRAME_TEXT = 12
 LEAST_PER_FRAME = 48
-"""Visual tokens, before pruning."""
+"""Visual tokens, before pruning; fewer where the model itself gives a frame fewer."""
 _PORTIONS = [Portions(16384 >> k, 2048 >> k) for k in range(5)]
 _DECODER_BASE, _FRAME = 78 << 20, 1.5
 """The decoding process without pictures, and bytes of a decoded pixel (YUV 4:2:0); measured."""
@@ -137,10 +137,11 @@ def _candidates(limit: int, model: Footprint, config: ProcessorConfig, demand: D
 
 
 def _sizes(config: ProcessorConfig) -> Iterator[tuple[int, int]]:
-    """(visual tokens, frames), each pair about 0.7 times the one before."""
+    """(visual tokens, frames): the model's own, then each pair about 0.7 times the one before."""
     tokens, frames = config.max_tokens, config.sampling.max_frames
+    least = max(1, min(LEAST_PER_FRAME, tokens // frames))
     while tokens >= 16:
-        yield tokens, max(1, min(frames, tokens // LEAST_PER_FRAME))
+        yield tokens, max(1, min(frames, tokens // least))
         tokens = int(tokens * 0.71)
 
 
