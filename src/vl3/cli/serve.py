@@ -100,7 +100,10 @@ def serve(given: dict[str, Any], finish: "Callable[[FastAPI, Serving], str]") ->
     from vl3.serve.serving import Serving
 
     config, keys = _config(given), read_keys(given["api_keys"])
-    listener = bind(given["host"], given["port"])  # before the model is loaded: a port that is taken is said at once
+    # before the model is loaded, so that what is wrong is said at once
+    if config.media_folder is not None and not config.media_folder.is_dir():
+        raise UserError(f"{config.media_folder}: the folder of local media does not exist")
+    listener = bind(given["host"], given["port"])
     limits = ServiceConfig(
         max_running=given["max_running"],
         max_waiting=given["max_waiting"],
