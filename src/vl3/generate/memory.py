@@ -17,7 +17,7 @@ from vl3.model.stem import STRIDES
 RUNTIME, VISION_RUNTIME = 24 << 20, 8 << 20
 """Threads, kernels that are made at first use, a tokenizer, small tensors: measured, the same for all models; and what
 of it only comes with pictures."""
-HOLES = 0.9
+HOLES = 1.05
 """What a pass of the encoder takes, in relation to its tensors; measured."""
 MOST_RETAINED = 16 << 20
 """Of what a pass has freed, the allocator gives as much only to the next one of the same kind."""
@@ -72,6 +72,10 @@ class Memory:
     """Beside them while media are decoded and cut into patches."""
     vision: int
     """A pass of the encoder."""
+    later_vision: int
+    """One that comes after the decoder has begun to read."""
+    unread: int
+    """Of the weights, those of the decoder that are not in memory before that: files are mapped."""
     tokens: int
     """Visual tokens."""
     cache: int
@@ -86,7 +90,8 @@ class Memory:
         """At the worst moment."""
         held = self.pixels + self.tokens
         retained = min(self.vision, self.prefill, MOST_RETAINED) // 2
-        looking, reading = self.seen_cache + self.vision, self.cache + self.prefill
+        looking = max(self.vision - self.unread, self.later_vision and self.seen_cache + self.later_vision)
+        reading = self.cache + self.prefill
         phases = (self.loading, self.pixels + self.reading, held + retained + max(looking, reading))
         return self.weights + max(phases) + RUNTIME + (VISION_RUNTIME if self.vision else 0)
 
@@ -100,22 +105,27 @@ def memory_of(
     prompt_tokens: int,
     max_new_tokens: int,
     portions: Portions = Portions(),
+    unread: int = 0,
 ) -> Memory:
-    """What one request takes. weights, loading: bytes; width: bytes of a number that the model computes with."""
+    """What one request takes. weights, loading: bytes; width: bytes of a number that the model computes with; unread:
+    bytes of the weights that come into memory when the decoder first runs."""
     vision, language = config.vision, config.language
     per_token = cache_bytes(language, width)
     # of a stretch of the prompt only a part is visual tokens: what is said of frames' times lies between them
     stretch = portions.prefill * sum(one.kept for one in seen) // max(1, prompt_tokens)
     last = min((_frames_in_pass(one, portions, stretch) * one.kept // one.grid[0] for one in seen[-1:]), default=0)
+    passes = [_vision_pass(vision, one, width, _frames_in_pass(one, portions, stretch)) for one in seen]
+    later = [_share_left(one, _frames_in_pass(one, portions, stretch)) for one in seen]
+    later[1:] = [1.0] * len(later[1:])
     sizes = [one.patches * vision.patch_dim for one in seen]
     return Memory(
         weights=weights,
         loading=loading,
         pixels=sum(sizes),
         reading=max(sizes, default=0),
-        vision=max(
-            (_vision_pass(vision, one, width, _frames_in_pass(one, portions, stretch)) for one in seen), default=0
-        ),
+        vision=max(passes, default=0),
+        later_vision=max((int(size * share) for size, share in zip(passes, later, strict=True)), default=0),
+        unread=unread,
         tokens=sum(one.kept for one in seen) * language.hidden_size * width,
         cache=(prompt_tokens + max_new_tokens) * per_token,
         seen_cache=max(0, prompt_tokens - last) * per_token,
@@ -148,6 +158,11 @@ def _frames_in_pass(seen: Seen, portions: Portions, stretch: int) -> int:
     t, h, w = seen.grid
     wanted = -(-stretch * t // max(1, seen.kept))
     return min(seen.different, wanted, max(1, portions.vision // (h * w)))
+
+
+def _share_left(seen: Seen, num_frames: int) -> float:
+    """How large the passes after the first one are, in relation to it."""
+    return min(1.0, (seen.different - num_frames) / num_frames)
 
 
 def prefill_pass(config: LanguageConfig, num_tokens: int, total: int, width: int) -> int:
