@@ -79,3 +79,8 @@ def test_allowed_may_be_asked_twice(constraints: JsonConstraints) -> None:
 def test_schemas_that_cannot_be_followed(constraints: JsonConstraints, schema: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         constraints.make(schema)
+
+
+def test_a_schema_that_nothing_satisfies(constraints: JsonConstraints) -> None:
+    with pytest.raises(UserError, match="response_format: no JSON satisfies the schema"):
+        constraints.make({"$ref": "#"}).allowed([])

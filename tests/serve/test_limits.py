@@ -1,5 +1,6 @@
 """Keys, sizes, queues, time and clients that go away."""
 
+import asyncio
 import concurrent.futures
 import http.client
 import json
@@ -10,17 +11,22 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
+from starlette.requests import Request
 
 from tests.saying import Saying
 from tests.serve.asking import data_url, image, png, user
 from tests.serve.running import MODEL, Running, running
 from vl3.errors import UserError
+from vl3.generate import Ticket
+from vl3.generate.answer import Piece
 from vl3.generate.service_config import ServiceConfig
 from vl3.serve.config import ServerConfig
+from vl3.serve.errors import ApiError
+from vl3.serve.generation import Asker, events
 from vl3.serve.keys import Keys, read_keys
 
 KEYS = ("first-key-of-two", "second-key-of-two")
@@ -318,6 +324,50 @@ def test_a_long_answer_is_not_given_up() -> None:
         where = urllib.parse.urlsplit(server.url)
         with socket.create_connection((where.hostname, where.port), timeout=5) as silent:
             assert silent.recv(1) == b""
+
+
+# -------------------------------------------------------------------------------------------------- who does not read
+
+
+def test_a_client_that_does_not_read_is_given_up() -> None:
+    with running(ServerConfig(write_timeout_s=1.5)) as server, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        where = urllib.parse.urlsplit(server.url)
+        deaf.connect((where.hostname, where.port))
+        deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400)  # more than the system keeps for it
+        connections = server.server.server_state.connections
+        time.sleep(1)
+        assert len(connections) == 1, "it is given some time"
+        end = time.monotonic() + 20
+        while connections and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not connections
+        assert server.client().models.list().data[0].id == MODEL
+
+
+def test_an_answer_that_is_read_too_slowly() -> None:
+    """The time is over, although each piece is ready when it is asked for."""
+
+    class Ready:
+        answer = None
+
+        def listen(self, tell: Any) -> None:
+            for _ in range(100):
+                tell(Piece("word", []))
+
+    async def silence() -> Any:
+        await asyncio.Event().wait()
+
+    read: list[Any] = []
+
+    async def read_slowly() -> None:
+        async for event in events([cast("Ticket", Ready())], Asker(Request({"type": "http"}, silence), 0.2)):
+            read.append(event)
+            await asyncio.sleep(0.02)
+
+    with pytest.raises(ApiError, match=r"no answer within the limit of 0\.2 s"):
+        asyncio.run(read_slowly())
+    assert 1 <= len(read) <= 12
 
 
 # ------------------------------------------------------------------------------------------------ what was asked before

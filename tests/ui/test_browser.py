@@ -227,6 +227,18 @@ def test_examples(tab: Page, page: Running) -> None:
     expect(tab.locator("#frames figure")).to_have_count(8)
 
 
+def test_a_picture_after_a_video(tab: Page, page: Running) -> None:
+    service = says(page, "a city")
+    tab.click("#examples button:has-text('city.mp4')")
+    expect(tab.locator("#player .vl3-span")).to_have_text("all of 7.6 s")
+    tab.click("#examples button:has-text('city.jpg')")
+    expect(tab.locator("#pictures figure")).to_have_count(1)
+    expect(tab.locator("#player")).to_be_hidden()
+    ask(tab, "What now?")
+    assert "a city" in answered(tab)
+    assert [part["type"] for part in service.asked[-1][-1]["content"]] == ["image", "text"]
+
+
 def test_what_is_said_cannot_become_a_part_of_the_page(tab: Page, page: Running) -> None:
     harm = "<img src=x onerror='document.title=1'> ![a](http://192.0.2.1/?q=1) <script>document.title=1</script>"
     says(page, harm)

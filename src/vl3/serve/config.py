@@ -31,6 +31,8 @@ class ServerConfig:
     """Largest uploaded file, in bytes."""
     header_timeout_s: Positive = 20.0
     """Most seconds until a connection has sent the whole header of a request."""
+    write_timeout_s: Positive = 60.0
+    """Most seconds in which a client takes nothing of an answer that is ready for it."""
     body_timeout_s: Positive = 60.0
     """Most seconds until a request has arrived whole."""
     upload_timeout_s: Positive = 3600.0

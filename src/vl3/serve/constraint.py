@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ OVERRIDES: Any = {"whitespace_flexible": False}
 class JsonConstraint:
     """The part of one answer's schema that is still open. See `vl3.generate.service.Constraint`."""
 
-    def __init__(self, matcher: LLMatcher, vocab_size: int) -> None:
+    def __init__(self, matcher: LLMatcher, vocab_size: int, ends: Sequence[int]) -> None:
+        """ends: the tokens that end an answer."""
         self._matcher = matcher
         self._vocab_size = vocab_size
+        self._ends = ends
         self._consumed = 0
 
     def allowed(self, generated: list[int]) -> Tensor:
@@ -41,6 +44,8 @@ class JsonConstraint:
         mask = np.unpackbits(bits, bitorder="little")[: self._vocab_size]
         if not mask.any():
             raise UserError(f"response_format: no token can go on: {self._matcher.get_error()[:200]}")
+        if mask[self._ends].any() and not self._matcher.is_accepting():  # a dead end, as {"$ref": "#"} is one
+            raise UserError("response_format: no JSON satisfies the schema")
         return torch.from_numpy(mask.astype(bool))
 
 
@@ -50,6 +55,7 @@ class JsonConstraints:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._vocab_size = checkpoint.config.language.vocab_size
+        self._ends = list(checkpoint.eos_token_ids)
         self._lock = threading.Lock()
         self._tokens: LLTokenizer | None = None
 
@@ -66,11 +72,10 @@ class JsonConstraints:
         if matcher.is_error():
             reason = (matcher.get_error().splitlines() or ["unknown"])[0]
             raise UserError(f"response_format: this schema cannot be followed: {reason[:200]}")
-        return JsonConstraint(matcher, self._vocab_size)
+        return JsonConstraint(matcher, self._vocab_size, self._ends)
 
     def _table(self) -> LLTokenizer:
         with self._lock:
             if self._tokens is None:
-                ends = list(self._checkpoint.eos_token_ids)
-                self._tokens = LLTokenizer(self._checkpoint.tokenizer.to_str(), self._vocab_size, ends)
+                self._tokens = LLTokenizer(self._checkpoint.tokenizer.to_str(), self._vocab_size, self._ends)
             return self._tokens

@@ -45,10 +45,14 @@ class Asker:
                 return task.result()
             if self._gone.done():
                 raise ClientGoneError
-            message = f"no answer within the limit of {self._limit_s:g} s: ask for fewer tokens, frames or answers"
-            raise ApiError(408, message, code="timeout", headers=NO_RETRY)
+            raise self._too_slow()
         finally:
             task.cancel()
+
+    def check(self) -> None:
+        """ApiError 408 once the time is over: also for an answer that is ready, but taken too slowly."""
+        if self.waited_s() > self._limit_s:
+            raise self._too_slow()
 
     def waited_s(self) -> float:
         """Since the request."""
@@ -57,6 +61,10 @@ class Asker:
     def close(self) -> None:
         """Stops watching."""
         self._gone.cancel()
+
+    def _too_slow(self) -> ApiError:
+        message = f"no answer within the limit of {self._limit_s:g} s: ask for fewer tokens, frames or answers"
+        return ApiError(408, message, code="timeout", headers=NO_RETRY)
 
 
 async def _disconnect(request: Request) -> None:
@@ -121,6 +129,7 @@ async def events(tickets: Sequence[Ticket], asker: Asker) -> AsyncGenerator[Even
         ticket.listen(partial(tell, number))
     left = len(tickets)
     while left:
+        asker.check()
         number, piece = await asker.while_waiting(queue.get()) if queue.empty() else queue.get_nowait()
         if piece is not None:
             yield number, piece

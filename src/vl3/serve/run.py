@@ -35,13 +35,16 @@ def address(listener: socket.socket) -> str:
 
 
 class _Impatient(H11Protocol):
-    """HTTP/1.1 that gives up connections on which no request's header arrives whole in time."""
+    """HTTP/1.1 that gives up connections on which no request's header arrives whole in time, or nobody takes the
+    answer."""
 
     header_timeout_s: float
+    write_timeout_s: float
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock starts with the connection."""
         super().connection_made(transport)
+        self._unread: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(self.header_timeout_s, transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -52,9 +55,20 @@ class _Impatient(H11Protocol):
         if self._answering():
             self._stop_the_clock()
 
+    def pause_writing(self) -> None:
+        """Another clock runs while so much of an answer waits that no more is taken from the app."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.write_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read on."""
+        super().resume_writing()
+        self._stop_waiting_for_the_reader()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""
         self._stop_the_clock()
+        self._stop_waiting_for_the_reader()
         super().connection_lost(exc)
 
     def _answering(self) -> bool:
@@ -64,6 +78,11 @@ class _Impatient(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _stop_waiting_for_the_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
 
 class Server(uvicorn.Server):
@@ -75,9 +94,13 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, serving: Serving) -> None:
         self._serving = serving
+        limits = {
+            "header_timeout_s": serving.config.header_timeout_s,
+            "write_timeout_s": serving.config.write_timeout_s,
+        }
         config = uvicorn.Config(
             app,
-            http=type("Impatient", (_Impatient,), {"header_timeout_s": serving.config.header_timeout_s}),
+            http=type("Impatient", (_Impatient,), limits),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -231,7 +231,7 @@ def _session(request: gr.Request) -> str:
 def _choice(desk: Desk, said: _Controls) -> Choice:
     """The controls' values; what stands as the checkpoint has it is left to it."""
     config = desk.checkpoint.processor
-    player = said.player
+    player = said.player or None  # "" where a video has given way to pictures
     try:
         trimmed = {} if player is None else {"start_s": float(player["from"]), "end_s": float(player["to"])}
         if player is not None and player["from"] <= player["first"]:
