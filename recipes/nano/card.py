@@ -15,7 +15,7 @@ from typing import Any
 from vl3.errors import UserError
 from vl3.eval.log import Record, read_row
 from vl3.eval.report import Run, markdown_table, percent, read_run, table_of
-from vl3.eval.run import ALL, MODEL
+from vl3.eval.sums import ALL, MODEL
 
 STAGES = ("stage0_align", "stage1_vision", "stage2_align", "stage3_multitask", "stage4_video")
 VIDEOS = (".mp4", ".avi", ".gif", ".mpg", ".webm")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from vl3.errors import UserError
 
@@ -16,6 +17,15 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes a JSON file whole or not at all, and its folder. UserError if that cannot be."""
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")  # several processes may write it at once
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
 
 
 @contextmanager

@@ -17,10 +17,11 @@ from vl3.eval import Item, RunConfig, Task
 from vl3.eval.answerers import BlankDecoder, model_examinee, most_frequent, without_pictures
 from vl3.eval.log import Log, Reply
 from vl3.eval.report import comparison, markdown, read_run
-from vl3.eval.run import Progress, Result
+from vl3.eval.run import Progress
 from vl3.eval.run import evaluate as evaluate_examinee
 from vl3.eval.scorers import score
 from vl3.eval.streams import decisions, first_word
+from vl3.eval.sums import Result
 from vl3.eval.tasks.annotations import jsonl, nano
 from vl3.generate import Assistant
 from vl3.processing import load_visuals, times_of

@@ -2,11 +2,14 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,13 @@ from tests.eval.miniatures import MINIATURES
 from vl3.errors import UserError
 from vl3.eval import Item, RunConfig, Task
 from vl3.eval.answerers import Examinee
+from vl3.eval.join import join
+from vl3.eval.judge import right_or_wrong
 from vl3.eval.log import Reply, read_row
 from vl3.eval.measures import short
+from vl3.eval.report import comparison, read_run
 from vl3.eval.run import evaluate
-from vl3.eval.task import asked
+from vl3.eval.task import asked, no_totals
 
 
 def task() -> Task:
@@ -68,6 +74,70 @@ def test_a_failure_in_one_shard_is_mended_there(tmp_path: Path) -> None:
     [mine] = [n for n in (1, 2) if "4" in {item.id for item in task().shard(n, 2).items}]
     result = evaluate(task(), guesser(), RunConfig(out=tmp_path, model="m", shard=(mine, 2)))
     assert result["failed"] == [] and len(read_row(tmp_path, "model")) == 30
+
+
+def halves(folder: Path, **changes: Any) -> list[Path]:
+    """Two shards of the run, each in a folder of its own, as two machines make them."""
+    parts = [folder / "one", folder / "two"]
+    for number, part in enumerate(parts, 1):
+        config = RunConfig(out=part, model="m", baselines=("most-frequent",), shard=(number, 2))
+        evaluate(replace(task(), **changes), guesser(), config)
+    return parts
+
+
+def test_shards_of_several_machines_are_joined_to_what_one_run_would_write(tmp_path: Path) -> None:
+    sums: dict[str, Any] = {"notes": ["some were left out"], "totals": lambda scored: {"points": float(len(scored))}}
+    judged = lambda item, answer: right_or_wrong(item, answer) if item.id < "2" else None  # noqa: E731
+    config = RunConfig(out=tmp_path / "whole", model="m", baselines=("most-frequent",))
+    whole = evaluate(replace(task(), judged=judged, **sums), guesser(), config)
+    assert whole["totals"]["model"] == {"points": 30} and len(whole["notes"]) == 2
+    parts = halves(tmp_path, judged=judged, **sums)
+    with pytest.raises(UserError, match=r"15 of 30 questions are answered: `vl3 eval join`"):
+        read_run(parts[0])
+    assert join(parts[::-1], tmp_path / "out", lambda _name: sums["totals"]) == whole
+    assert (tmp_path / "out/result.json").read_bytes() == (tmp_path / "whole/result.json").read_bytes()
+    assert comparison(read_run(tmp_path / "whole"), read_run(tmp_path / "out")).count("| equal |") == 3
+    assert join([tmp_path / "out", parts[0]], tmp_path / "out", lambda _name: sums["totals"]) == whole, (
+        "again, in place"
+    )
+
+
+def test_what_is_not_one_run_is_not_joined(tmp_path: Path) -> None:
+    parts = halves(tmp_path)
+    with pytest.raises(UserError, match=r"15 of 30 questions are not answered by model; here are .*model\.1-of-2"):
+        join(parts[:1], tmp_path / "out", lambda _name: no_totals)
+    evaluate(task(), guesser(), RunConfig(out=tmp_path / "other", model="x", shard=(2, 2)))
+    with pytest.raises(UserError, match=r"other: a run of other settings than .*one \(model\)"):
+        join([parts[0], tmp_path / "other"], tmp_path / "out", lambda _name: no_totals)
+    with pytest.raises(UserError, match="other: a run of other settings"):
+        join(parts, tmp_path / "other", lambda _name: no_totals)
+    with pytest.raises(UserError, match=r"none: no settings\.json"):
+        join([*parts, tmp_path / "none"], tmp_path / "out", lambda _name: no_totals)
+    shutil.copytree(parts[0], tmp_path / "twice")
+    log = tmp_path / "twice/answers/model.1-of-2.jsonl"
+    log.write_text(log.read_text().replace('"answer": "1"', '"answer": "2"'))
+    with pytest.raises(UserError, match=r"that shard is in .*one too, with other answers"):
+        join([*parts, tmp_path / "twice"], tmp_path / "out", lambda _name: no_totals)
+    for name in ("questions.json", "settings.json"):
+        for content in ("null", "{}", "[1]", "{"):
+            (parts[0] / name).write_text(content)
+            with pytest.raises(UserError, match="one"):
+                join(parts[:1], tmp_path / "new", lambda _name: no_totals)
+
+
+def test_shards_may_begin_in_one_folder_at_once(tmp_path: Path) -> None:
+    def begin(number: int) -> None:
+        evaluate(task(), guesser(), RunConfig(out=tmp_path / "run", model="m", shard=(number, 8)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(begin, range(1, 9)))
+    assert len(read_row(tmp_path / "run", "model")) == 30 and (tmp_path / "run/result.json").exists()
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "answers",
+        "questions.json",
+        "result.json",
+        "settings.json",
+    }
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vl3.eval import Task
     from vl3.eval.answerers import Examinee
     from vl3.eval.judge import Judge
-    from vl3.eval.run import Result
+    from vl3.eval.sums import Result
     from vl3.generate import Options
 
 ANSWER_TOKENS = 96
@@ -195,6 +195,28 @@ def report_command(runs: tuple[Path, ...], html: Path | None, worst: int) -> Non
         click.echo(f"\n{page}")
 
 
+@command.command("join")
+@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PART...")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the whole run.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a table.")
+def join_command(parts: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Join PARTs, the folders of one run's shards, and sum them up. Needs neither the model nor the media.
+
+    \b
+    Examples:
+      vl3 eval run gqa data/gqa --shard 1/2 -o runs/gqa-1     # on one machine
+      vl3 eval run gqa data/gqa --shard 2/2 -o runs/gqa-2     # on another, its data at the same path
+      vl3 eval join runs/gqa-1 runs/gqa-2 -o runs/gqa
+    """
+    from vl3.eval.join import join
+    from vl3.eval.task import no_totals
+    from vl3.eval.tasks.catalogue import BENCHMARKS
+
+    result = join(parts, out, lambda task: BENCHMARKS[task].totals if task in BENCHMARKS else no_totals)
+    _print(result, out, as_json)
+    sys.exit(1 if result["failed"] else 0)
+
+
 # -------------------------------------------------------------------------------------------------------------- a run
 
 
@@ -285,7 +307,8 @@ def _print(result: "Result", out: Path, as_json: bool) -> None:
     for note in result["notes"]:
         click.echo(f"note: {note}", err=True)
     if "open" in result:
-        click.echo(f"note: {result['open']} questions are left to other shards; the last to end sums up", err=True)
+        left = f"{result['open']} questions are left to other shards"
+        click.echo(f"note: {left}; the last to end here, or `vl3 eval join`, sums up", err=True)
     for failure in result["failed"]:
         click.echo(f"failed: {failure['row']} {failure['id']}: {failure['error']}", err=True)
     if result["failed"]:

@@ -1,13 +1,13 @@
 """What a published benchmark is: where its files come from, what must be there, and how it is loaded."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from vl3.errors import UserError
 from vl3.eval.archives import PATTERNS, archives
-from vl3.eval.task import Task, media_files
+from vl3.eval.task import Task, Totals, media_files, no_totals
 from vl3.generate import Options
 
 
@@ -47,6 +47,8 @@ class Benchmark:
     """Id of the Hugging Face dataset that has all of it, if there is one."""
     judge: str = ""
     """What a judge is good for, if it needs one."""
+    totals: Totals = no_totals
+    """Its own sums, where they are not the mean over all questions."""
 
 
 IMAGE = Options(max_new_tokens=128)
@@ -120,7 +122,7 @@ def load(benchmark: Benchmark, folder: Path, options: Options) -> Task:
                 f"{folder}: {need.pattern} ({need.what}) is missing; published at {need.source}; "
                 f"`vl3 eval prepare {benchmark.name} {folder}` lists all that is"
             )
-    return benchmark.load(folder, options)
+    return replace(benchmark.load(folder, options), totals=benchmark.totals)
 
 
 def fetch(benchmark: Benchmark, folder: Path) -> None:

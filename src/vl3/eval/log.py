@@ -49,6 +49,8 @@ class Record:
     finish_reason: str = FAILED
     error: str | None = None
     """Why there is no answer, or no verdict on it."""
+    for_judge: bool = False
+    """Whether the benchmark's authors have such an answer compared by a judge."""
     judged: bool = False
     """Whether a judge gave the score."""
     media: list[str] = field(default_factory=list)
@@ -75,6 +77,7 @@ def record(task: Task, item: Item, reply: Reply | UserError) -> Record:
         visual_tokens=reply.visual_tokens,
         seconds=round(reply.seconds, 3),
         finish_reason=reply.finish_reason,
+        for_judge=task.judged(item, reply.text) is not None,
         frames_s=[[round(time, 3) for time in times] for times in reply.frames_s],
     )
     return scored(answered, task.score(item, reply.text), known=bool(item.truths))

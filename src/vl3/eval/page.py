@@ -15,7 +15,7 @@ from vl3.config import SamplingConfig
 from vl3.errors import UserError
 from vl3.eval.log import Record, read_row
 from vl3.eval.report import Run, by_task, compared, percent, table_of
-from vl3.eval.run import MODEL
+from vl3.eval.sums import MODEL
 from vl3.media import Decoder
 
 FRAMES_SHOWN = 8

@@ -10,7 +10,7 @@ from rich.table import Table
 from vl3.config import read_json
 from vl3.errors import UserError
 from vl3.eval.log import read_row
-from vl3.eval.run import ALL, MODEL, Result, paired
+from vl3.eval.sums import ALL, MODEL, QUESTIONS, Result, paired
 
 
 def terminal_table(result: Result) -> Table:
@@ -77,8 +77,10 @@ def _unfinished(folder: Path) -> str:
     settings = read_json(folder / "settings.json")
     wanted = settings.get("questions") if isinstance(settings, dict) else None
     there = sum(record.answered for record in read_row(folder, MODEL).values())
+    if (folder / QUESTIONS).exists():
+        return f"a shard's, {there} of {wanted} questions are answered: `vl3 eval join` sums shards up"
     if there == wanted:
-        return f"all {there} answers are here, but not summed up: call the run, or one of its shards, again"
+        return f"all {there} answers are here, but not summed up: call the run again"
     return f"its run is not finished, {there} of {wanted} questions are answered: call it again with the same settings"
 
 

@@ -4,29 +4,21 @@ OUT/settings.json says what was asked of whom, OUT/answers/ROW.jsonl holds each 
 same settings give the same result, in one go or in many, whatever the batch size and the number of shards.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vl3.config import configclass, read_json
 from vl3.errors import UserError
 from vl3.eval.answerers import Answerer, Examinee, most_frequent
 from vl3.eval.judge import Judge
-from vl3.eval.log import Log, Record, log_path, read_row, record, scored
-from vl3.eval.statistics import estimate
+from vl3.eval.log import Log, log_path, read_row, record, scored
+from vl3.eval.sums import MODEL, QUESTIONS, Baseline, Questions, Result, summed_up
 from vl3.eval.task import STREAM, Item, Score, Task
 from vl3.generate import Options
-from vl3.lines import writing
-
-Baseline = Literal["no-picture", "most-frequent"]
-MODEL = "model"
-ALL = "all"
-"""What the row over all kinds is called."""
-Result = dict[str, Any]
+from vl3.lines import write_json
 
 
 @configclass
@@ -92,15 +84,15 @@ def evaluate(
             _judge_row(row, log, part, opened, config.out / "judge.jsonl", progress)
     elif "judge" in before:
         settings["judge"] = before["judge"]
-    rows = {}
-    for row in (MODEL, *config.baselines):
-        records = read_row(config.out, row)
-        rows[row] = [records[item.id] for item in task.items if item.id in records]
-    result = summed_up(task, settings, rows, config.seed)
+    questions = Questions([item.id for item in task.items], task.notes)
+    if config.shard:
+        write_json(config.out / QUESTIONS, asdict(questions))
+    rows = {row: questions.of(read_row(config.out, row)) for row in logs}
+    result = summed_up(settings, rows, questions.notes, task.totals)
     if open_items := len(task.items) - min(map(len, rows.values())):
         result["open"] = open_items
         return result
-    _write(config.out / "result.json", result)
+    write_json(config.out / "result.json", result)
     return result
 
 
@@ -180,7 +172,7 @@ def settings_of(task: Task, examinee: Examinee, config: RunConfig) -> dict[str, 
 def _check_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of the run that OUT holds, or these. UserError if that run's answers are others."""
     if not path.exists():
-        _write(path, settings)
+        write_json(path, settings)
         return settings
     before = read_json(path)
     if not isinstance(before, dict):
@@ -197,7 +189,7 @@ def _with_judge(path: Path, before: dict[str, Any], settings: dict[str, Any], ju
         raise _other_settings(path, ["judge"])
     judged = {**settings, "judge": judge.facts}
     if before != judged:
-        _write(path, judged)
+        write_json(path, judged)
     return judged
 
 
@@ -206,94 +198,3 @@ def _other_settings(path: Path, keys: Sequence[str]) -> UserError:
         f"{path.parent}: holds a run of other settings ({', '.join(keys)}); give another folder with -o, "
         "or delete this one"
     )
-
-
-def _write(path: Path, data: Any) -> None:
-    draft = path.with_suffix(".tmp")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
-
-
-# -------------------------------------------------------------------------------------------------------------- sums
-
-
-def summed_up(task: Task, settings: dict[str, Any], rows: Mapping[str, Sequence[Record]], seed: int) -> Result:
-    """Scores by kind of every row, and how much better than each baseline the model is."""
-    totals = {
-        row: task.totals([(r.id, r.kind, r.cluster, r.score) for r in records if r.score is not None])
-        for row, records in rows.items()
-    }
-    return {
-        "settings": settings,
-        "versions": {package: version(package) for package in ("vl3", "torch", "numpy")},
-        "notes": [*task.notes, *_notes(task, rows[MODEL])],
-        "rows": {row: by_kind(records, seed) for row, records in rows.items()},
-        **({"totals": totals} if any(totals.values()) else {}),
-        "better_than": {row: paired(rows[MODEL], records, seed) for row, records in rows.items() if row != MODEL},
-        "failed": [
-            {"row": row, "id": found.id, "error": found.error}
-            for row, records in rows.items()
-            for found in records
-            if found.error is not None
-        ],
-    }
-
-
-def _notes(task: Task, records: Sequence[Record]) -> list[str]:
-    """What was scored in another way than the benchmark's authors do, or not at all."""
-    items = {item.id: item for item in task.items}
-    by_rule = sum(r.answered and not r.judged and task.judged(items[r.id], r.answer) is not None for r in records)
-    secret = sum(r.answered and r.score is None and r.error is None for r in records)
-    notes = []
-    if by_rule:
-        notes.append(f"{by_rule} answers were compared by rules where the benchmark's authors ask a judge: see --judge")
-    if secret:
-        notes.append(f"{secret} questions have no public answer: they are logged, not scored")
-    return notes
-
-
-def by_kind(records: Sequence[Record], seed: int) -> dict[str, Any]:
-    """{kind: n, media, mean, low, high, failed, also}; `all` is over all questions. Failures are in no mean."""
-    return {kind: _sum(found, seed) for kind, found in kinds_of(records).items()}
-
-
-def kinds_of(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The records of each kind in alphabetical order, then all of them."""
-    kinds = {kind: [r for r in records if r.kind == kind] for kind in sorted({r.kind for r in records})}
-    return {**kinds, ALL: list(records)}
-
-
-def _sum(records: Sequence[Record], seed: int) -> dict[str, Any]:
-    scores = [(found.score, found) for found in records if found.score is not None]
-    failed = sum(found.error is not None for found in records)
-    if not scores:
-        return {"n": 0, "media": 0, "mean": None, "low": None, "high": None, "failed": failed, "also": {}}
-    measure = estimate([score for score, _ in scores], [found.cluster for _, found in scores], seed)
-    also: dict[str, float] = {}
-    if len({found.kind for _, found in scores}) == 1:
-        for name in sorted({name for _, found in scores for name in found.also}):
-            values = [found.also[name] for _, found in scores if name in found.also]
-            also[name] = sum(values) / len(values)
-    return {**asdict(measure), "failed": failed, "also": also}
-
-
-def paired(first: Sequence[Record], second: Sequence[Record], seed: int) -> dict[str, Any]:
-    """By kind: how much better `first` is on the questions that both answered, with the interval of the difference, and
-    how many of the questions have another score."""
-    others = {found.id: found for found in second}
-    result: dict[str, Any] = {}
-    for kind, found in kinds_of(first).items():
-        differences, clusters = [], []
-        for one in found:
-            other = others.get(one.id)
-            if other is None or one.score is None or other.score is None:
-                continue
-            if (one.question, one.truth) == (other.question, other.truth):
-                differences.append(one.score - other.score)
-                clusters.append(one.cluster)
-        if differences:
-            unequal = sum(difference != 0 for difference in differences)
-            result[kind] = {**asdict(estimate(differences, clusters, seed)), "unequal": unequal}
-    return result

@@ -83,6 +83,13 @@ class Verdict:
 
 Scored = Sequence[tuple[str, str, str, float]]
 """(id, what reports call its kind, cluster, score) of every question that has a score."""
+Totals = Callable[[Scored], dict[str, float]]
+"""Sums by name."""
+
+
+def no_totals(_scored: Scored) -> dict[str, float]:
+    """Where the mean over all questions says it all."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class Task:
     """What a reader of the result must know, such as what was left out."""
     judged: Callable[[Item, str], Verdict | None] = lambda _item, _answer: None
     """What to ask a judge about an answer, if one is there; None where rules suffice."""
-    totals: Callable[[Scored], dict[str, float]] = lambda _scored: {}
+    totals: Totals = no_totals
     """The benchmark's own sums, where they are not the mean over all questions."""
 
     def __post_init__(self) -> None:

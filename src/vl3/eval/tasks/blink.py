@@ -29,7 +29,7 @@ def load(folder: Path, _options: Options) -> Task:
         words = asked([image(path) for path in pictures], prompt)
         options = lettered(row["choices"])
         items.append(Item(row["idx"], row["sub_task"], words, truth, " ".join(pictures), choices=options))
-    return Task("blink", items, choices, totals=macro)
+    return Task("blink", items, choices)
 
 
 def macro(scored: Scored) -> dict[str, float]:
@@ -39,4 +39,6 @@ def macro(scored: Scored) -> dict[str, float]:
     return {"mean over kinds": sum(sum(scores) / len(scores) for scores in means) / len(means)} if means else {}
 
 
-BLINK = Benchmark("blink", "BLINK (validation)", "image", PAGE, [FILES], load, IMAGE, dataset="BLINK-Benchmark/BLINK")
+BLINK = Benchmark(
+    "blink", "BLINK (validation)", "image", PAGE, [FILES], load, IMAGE, dataset="BLINK-Benchmark/BLINK", totals=macro
+)

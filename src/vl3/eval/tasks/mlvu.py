@@ -32,7 +32,9 @@ def load(folder: Path, _options: Options) -> Task:
             check_row(row, FORM, f"{path}: question {number}")
             part = video(str((videos / kind / row["video"]).absolute()))
             items.append(choice_item(f"{kind} {number}", kind, part, row, str(path)))
-    return Task("mlvu", items, choices, totals=macro)
+    return Task("mlvu", items, choices)
 
 
-MLVU = Benchmark("mlvu", "MLVU (dev)", "video", PAGE, [QUESTIONS, VIDEOS], load, VIDEO, dataset="MLVU/MVLU")
+MLVU = Benchmark(
+    "mlvu", "MLVU (dev)", "video", PAGE, [QUESTIONS, VIDEOS], load, VIDEO, dataset="MLVU/MVLU", totals=macro
+)

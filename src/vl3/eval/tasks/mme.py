@@ -32,7 +32,7 @@ def load(folder: Path, _options: Options) -> Task:
         id_ = f"{row['question_id']} {asked_of[row['question_id']]}"
         words = asked([image(row["image"])], f"{question}\n{ENDING}")
         items.append(Item(id_, row["category"], words, row["answer"].lower(), row["question_id"]))
-    return Task("mme", items, yes_no, totals=points)
+    return Task("mme", items, yes_no)
 
 
 def points(scored: Scored) -> dict[str, float]:
@@ -49,4 +49,4 @@ def points(scored: Scored) -> dict[str, float]:
     return {**sums, "total": sum(sums.values())}
 
 
-MME = Benchmark("mme", "MME", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab-encoder/MME")
+MME = Benchmark("mme", "MME", "image", PAGE, [FILES], load, IMAGE, dataset="lmms-lab-encoder/MME", totals=points)

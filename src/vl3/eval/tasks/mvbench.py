@@ -77,7 +77,7 @@ def load(folder: Path, _options: Options) -> Task:
             items.append(
                 choice_item(f"{kind} {number}", kind, _video(folder / "video", below, kind, row), row, str(path))
             )
-    return Task("mvbench", items, choices, totals=macro)
+    return Task("mvbench", items, choices)
 
 
 def choice_item(id_: str, kind: str, part: Row, row: Row, where: str) -> Item:
@@ -125,4 +125,6 @@ def _bounds(begin: float, end: float) -> tuple[float, float]:
     return begin, end if end > begin else begin + 1
 
 
-MVBENCH = Benchmark("mvbench", "MVBench", "video", PAGE, [QUESTIONS, VIDEOS], load, VIDEO, dataset="OpenGVLab/MVBench")
+MVBENCH = Benchmark(
+    "mvbench", "MVBench", "video", PAGE, [QUESTIONS, VIDEOS], load, VIDEO, dataset="OpenGVLab/MVBench", totals=macro
+)

@@ -29,7 +29,7 @@ def load(folder: Path, _options: Options) -> Task:
         facts = {"spaces": row["dataset"] != FORMULAS}
         words = asked([image(row["image"])], prompt)
         items.append(Item(f"{number}", row["question_type"], words, truth, row["image"], facts=facts))
-    return Task("ocrbench", items, says, totals=total)
+    return Task("ocrbench", items, says)
 
 
 def total(scored: Scored) -> dict[str, float]:
@@ -37,4 +37,6 @@ def total(scored: Scored) -> dict[str, float]:
     return {"final score": sum(score for *_, score in scored)}
 
 
-OCRBENCH = Benchmark("ocrbench", "OCRBench", "image", PAGE, [FILES], load, IMAGE, dataset="echo840/OCRBench")
+OCRBENCH = Benchmark(
+    "ocrbench", "OCRBench", "image", PAGE, [FILES], load, IMAGE, dataset="echo840/OCRBench", totals=total
+)
