@@ -1,8 +1,10 @@
 """The page over HTTP, without a browser: what it serves, and what it does not."""
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,6 +112,27 @@ def test_limits_of_a_dropped_file() -> None:
         assert upload(server.url, "b.bin", bytes(1100))[0] == 413
         status, text = upload(server.url, "c.bin", bytes(901))
         assert status == 413 and "no room" in text
+        place = urllib.parse.urlsplit(server.url).netloc
+        connection = http.client.HTTPConnection(place, timeout=20)
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        connection.request("POST", "/gradio_api/upload", iter([b"--x\r\n", b"x" * 5000]), kind)  # in chunks
+        assert connection.getresponse().status == 411
+        connection.close()
+
+
+def test_files_on_their_way_count() -> None:
+    with page_running(ServerConfig(files_quota_bytes=1500)) as server:
+        where = urllib.parse.urlsplit(server.url)
+        with socket.create_connection((where.hostname, where.port), timeout=20) as slow:
+            head = b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            slow.sendall(head + b"Content-Length: 1200\r\n\r\n--x\r\n")
+            end = time.monotonic() + 20
+            while upload(server.url, "a.bin", bytes(400))[0] != 413 and time.monotonic() < end:
+                time.sleep(0.05)
+            assert time.monotonic() < end
+        while (status := upload(server.url, "a.bin", bytes(400))[0]) == 413 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert status == 200, "whoever hangs up makes room"
 
 
 def test_with_keys_the_page_asks_for_one() -> None:

@@ -72,27 +72,39 @@ def mount(
 
 
 class _Quota:
-    """ASGI: refuses to take a dropped file when those kept leave no room for it (413)."""
+    """ASGI: refuses to take a dropped file when those kept, and those on their way, leave no room for it (413), or when
+    it does not say how large it is (411), as every browser does."""
 
     def __init__(self, app: ASGIApp, folder: Path, most_bytes: int) -> None:
         self._app = app
         self._folder = folder
         self._most_bytes = most_bytes
+        self._coming = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].rstrip("/") == UPLOAD:
-            length = Headers(scope=scope).get("content-length", "")
-            size = int(length[:20]) if length.isdecimal() else 0
-            if size + await anyio.to_thread.run_sync(_used_bytes, self._folder) > self._most_bytes:
-                refusal = JSONResponse({"detail": "the page has no room for more files; try again later"}, 413)
-                await refusal(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http" or scope["path"].rstrip("/") != UPLOAD or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if not length.isdecimal():
+            await JSONResponse({"detail": "say how large the file is: Content-Length"}, 411)(scope, receive, send)
+            return
+        size = int(length[:20])
+        used = await anyio.to_thread.run_sync(_used_bytes, self._folder)
+        if size + self._coming + used > self._most_bytes:
+            refusal = JSONResponse({"detail": "the page has no room for more files; try again later"}, 413)
+            await refusal(scope, receive, send)
+            return
+        self._coming += size
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._coming -= size
 
 
 def _used_bytes(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError):  # deleted meanwhile
-            total += path.stat().st_size
+            total += path.stat().st_size if path.is_file() else 0
     return total
