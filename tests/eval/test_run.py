@@ -90,6 +90,8 @@ def test_a_run_and_its_log(assistant: Assistant, folder: Path, tmp_path: Path) -
         "<|im_start|>user\nTime 0.0s:<image>,Time 1.0s:<image>\nWhen?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert log["scenes:1.1"].visual_tokens > 0
+    stream = log["clips:2"]
+    assert stream.frames_s == [[0.0, 1.0]] and stream.prompt.count("<image>") == 2 and "Say when." in stream.prompt
     messages = nano(folder).items[2].messages
     assert log["scenes:1.1"].answer == assistant.chat(messages, max_new_tokens=6).text
 

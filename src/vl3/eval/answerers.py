@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from vl3.chat import Slot, media_of, render
 from vl3.errors import UserError
 from vl3.eval.endpoint import EndpointAnswerer
-from vl3.eval.log import Reply
+from vl3.eval.log import Reply, prompt_text
 from vl3.eval.streams import first_word
 from vl3.eval.task import STREAM, Item
 from vl3.generate import Answer, Assistant, Options
@@ -91,20 +90,12 @@ def model_answerer(assistant: Assistant, batch_size: int, options: Options) -> A
 def _reply(item: Item, found: Answer) -> Reply:
     return Reply(
         text=found.text,
-        prompt=prompt_text(item, found.frame_times_s),
+        prompt=prompt_text(item.messages, found.frame_times_s),
         visual_tokens=found.num_visual_tokens,
         seconds=sum(found.timings_s.values()),
         finish_reason=found.finish_reason,
         frames_s=found.frame_times_s,
     )
-
-
-def prompt_text(item: Item, frame_times_s: Sequence[Sequence[float]]) -> str:
-    """The prompt as the model read it, `<image>` standing for the tokens of a picture or frame."""
-    kinds = [part.kind for part in media_of(item.messages)]
-    times = [None if kind == "image" else shown for kind, shown in zip(kinds, frame_times_s, strict=True)]
-    pieces = render(item.messages, times)
-    return "".join("<image>" if isinstance(piece, Slot) else piece.text for piece in pieces)
 
 
 class BlankDecoder(Decoder):

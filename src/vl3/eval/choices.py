@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from vl3.eval.parse import plain
 from vl3.eval.words import contains, normalised
 
-_NOUNS = r"\b(?:ans(?:wer)?|choice|option|response|solution|selection|pick|conclusion)s?\b"
+_NOUNS = r"\b(?:ans(?:wer)?|choice|option|response|solution|selection|pick|conclusion|(?:best|correct|right)\s+one)s?\b"
 _FILLERS = r"(?:\s+(?:to\s+(?:this|the)\s+question|here|letter|key|would|should|must|will))*"
 _IS = r"\s*(?:\b(?:is|are|be|was)\b|:|=|-+>?|\u2192)?"
 _HEDGES = r"(?:\s*(?:most\s+likely|probably|clearly|definitely|therefore|option|choice|letter|:))*"
@@ -36,7 +36,7 @@ _NOT = "".join(
     for word in ("not", "n't", "neither", "nor", "than", "instead of", "except", "eliminate", "eliminates", "out")
 )
 _DENIED = (
-    r"(?:[(\[]?\b[{letters}]\b[)\]]?[\s,&]*(?:(?:and|or|nor)\s+)?)+"
+    r"(?:[(\[]?\b[{letters}]\b[)\]]?(?:[.:]?[ \t]+(?:{texts})\b)?[ \t,&]*(?:(?:and|or|nor)[ \t]+)?)+"
     r"(?:is|are)\s+(?:clearly\s+|all\s+|both\s+)?(?:wrong|incorrect|false|not\s+\w+|ruled\s+out)"
 )
 """Options that are called wrong."""
@@ -58,7 +58,8 @@ def choice(answer: str, options: Mapping[str, str]) -> str | None:
     if len(same) == 1:
         return same[0]
     text = re.sub(rf"({_CHINESE}[\s\"'(\[]*)([甲乙丙丁戊己])", lambda match: match[1] + _STEMS[match[2]], text)
-    text = re.sub(_DENIED.format(letters=letters), "", text).strip()
+    texts = "|".join(map(re.escape, options.values()))
+    text = re.sub(_DENIED.format(letters=letters, texts=texts), "", text).strip()
     if _echoes(text, options):
         return None
     for rule in (_stated, _verdicts, _leading, _bracketed, _alone):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vl3.chat import Message, Slot, media_of, render
 from vl3.config import decode
 from vl3.errors import UserError
 from vl3.eval.task import Item, Score, Task, media_files
@@ -27,6 +28,16 @@ class Reply:
     finish_reason: str = "stop"
     frames_s: Sequence[Sequence[float]] = ()
     """For each image or video, the times of the frames that were seen."""
+
+
+def prompt_text(
+    messages: Sequence[Message], frame_times_s: Sequence[Sequence[float]], add_generation_prompt: bool = True
+) -> str:
+    """The prompt as the model read it, `<image>` standing for the tokens of a picture or frame."""
+    kinds = [part.kind for part in media_of(messages)]
+    times = [None if kind == "image" else shown for kind, shown in zip(kinds, frame_times_s, strict=True)]
+    pieces = render(messages, times, add_generation_prompt)
+    return "".join("<image>" if isinstance(piece, Slot) else piece.text for piece in pieces)
 
 
 @dataclass(frozen=True)

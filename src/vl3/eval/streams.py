@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vl3.chat import Message, media_of
-from vl3.eval.log import Reply
+from vl3.eval.log import Reply, prompt_text
 from vl3.eval.task import Item
 from vl3.generate import Assistant, Options
 from vl3.model.videollama3 import splice
@@ -40,7 +40,9 @@ def first_word(assistant: Assistant, item: Item, options: Options) -> Reply:
     assert len(speaks) == len(times), "one decision after each frame"
     spoken = next((moment for moment, speak in zip(moments, speaks, strict=True) if speak), moments[-1])
     tokens = int(inputs.visual_mask.sum())
-    return Reply(f"{spoken:.1f}", visual_tokens=tokens, seconds=time.perf_counter() - start)
+    prompt = prompt_text(item.messages, [times], add_generation_prompt=False)
+    seconds = time.perf_counter() - start
+    return Reply(f"{spoken:.1f}", prompt, visual_tokens=tokens, seconds=seconds, frames_s=[times])
 
 
 @torch.inference_mode()
