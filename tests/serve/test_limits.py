@@ -131,6 +131,24 @@ def test_a_large_upload(locked: Running) -> None:
     assert caught.value.status_code == 413
 
 
+def test_uploads_at_once_fit_into_the_store() -> None:
+    with running(ServerConfig(files_quota_bytes=100_000)) as server:
+        client = server.client()
+        where = urllib.parse.urlsplit(server.url)
+        with socket.create_connection((where.hostname, where.port), timeout=5) as slow:
+            head = b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            slow.sendall(head + b"Content-Length: 90000\r\n\r\n--x\r\n")
+            while server.serving.metrics.in_flight._value.get() == 0:
+                time.sleep(0.01)
+            assert client.files.create(file=("a.bin", bytes(100)), purpose="user_data").bytes == 100
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.files.create(file=("a.bin", bytes(20_000)), purpose="user_data")
+            assert caught.value.response.headers["Retry-After"]
+        while server.serving.metrics.in_flight._value.get():
+            time.sleep(0.01)
+        assert client.files.create(file=("a.bin", bytes(20_000)), purpose="user_data").bytes == 20_000
+
+
 def test_a_request_that_never_ends(locked: Running) -> None:
     with socket.create_connection(urllib.parse.urlsplit(locked.url).netloc.split(":")) as sock:  # type: ignore[arg-type]
         sock.sendall(

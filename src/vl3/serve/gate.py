@@ -21,13 +21,15 @@ FORM_BYTES = 64 << 10
 
 class Gate:
     """ASGI: refuses callers without a key (401), requests beyond the server's room (429), and, also where no key is
-    needed, bodies that are too large (413) or too slow (408)."""
+    needed, bodies that are too large (413) or too slow (408). Several uploads at once may together be no larger than
+    the store, since each is on the disk before it is known whether it is kept."""
 
     def __init__(self, app: ASGIApp, config: ServerConfig, keys: Keys) -> None:
         self._app = app
         self._config = config
         self._keys = keys
         self._inside = 0
+        self._uploading = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,16 +42,21 @@ class Gate:
             if guarded:
                 facts(scope).owner = self._owner(headers)
             body = _Body(receive, headers, *self._limits(scope["path"]))
+            size = self._upload_size(scope, headers)
             if counted and self._inside >= self._config.max_requests:
+                raise busy()
+            if size and self._uploading and self._uploading + size > self._config.files_quota_bytes:
                 raise busy()
         except ApiError as error:
             await error.response()(scope, receive, send)
             return
         self._inside += counted
+        self._uploading += size
         try:
             await self._app(scope, body.receive, send)
         finally:
             self._inside -= counted
+            self._uploading -= size
 
     def _owner(self, headers: Headers) -> str:
         owner = self._keys.owner(headers.get("authorization"))
@@ -57,6 +64,13 @@ class Gate:
             message = "no valid API key: send the header Authorization: Bearer KEY"
             raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
         return owner
+
+    def _upload_size(self, scope: Scope, headers: Headers) -> int:
+        """Bytes that an upload may take; 0 for what is none."""
+        if scope["method"] != "POST" or scope["path"].rstrip("/") != UPLOADS:
+            return 0
+        length = headers.get("content-length", "")
+        return int(length[:20]) if length.isdecimal() else self._config.max_upload_bytes
 
     def _limits(self, path: str) -> tuple[int, float]:
         if path.rstrip("/") in (UPLOADS, PAGE_UPLOADS):
