@@ -100,7 +100,11 @@ def _deepest(found: Sequence[Any]) -> tuple[str, str]:
     error = max(about, key=lambda error: len(error["loc"]))
     steps = [str(step) for step in error["loc"][1:]]
     name = ".".join(step for step in steps if step != "str" and "[" not in step)
-    return _printable(name[:200]), _printable(str(error["msg"]).removeprefix("Value error, "))
+    if error["type"] == "too_long" and error["ctx"]["max_length"] == 0:
+        message = "not supported here; leave it out"
+    else:
+        message = str(error["msg"]).removeprefix("Value error, ")
+    return _printable(name[:200]), _printable(message)
 
 
 def _printable(text: str) -> str:

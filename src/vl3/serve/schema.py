@@ -23,6 +23,12 @@ class Clip(Strict):
     start: float | None = Field(None, ge=0, description="vl3: look at a video from here on, in seconds")
     end: float | None = Field(None, gt=0, description="vl3: look at a video up to here, in seconds")
 
+    @model_validator(mode="after")
+    def _in_order(self) -> "Clip":
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"end ({self.end:g}) must come after start ({self.start:g})")
+        return self
+
 
 # ------------------------------------------------------------------------------------------------- parts of messages
 
