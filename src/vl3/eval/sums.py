@@ -14,6 +14,8 @@ MODEL = "model"
 ALL = "all"
 """What the row over all kinds is called."""
 Result = dict[str, Any]
+PACKAGES = ("vl3", "torch", "numpy", "av", "pillow", "tokenizers")
+"""Those whose versions decide what is decoded, seen and said."""
 QUESTIONS = "questions.json"
 """The file in a shard's folder that says what the whole run asks."""
 
@@ -43,7 +45,7 @@ def summed_up(
     }
     return {
         "settings": settings,
-        "versions": {package: version(package) for package in ("vl3", "torch", "numpy")},
+        "versions": {package: version(package) for package in PACKAGES},
         "notes": [*notes, *_notes(rows[MODEL])],
         "rows": {row: by_kind(records, seed) for row, records in rows.items()},
         **({"totals": totals} if any(totals.values()) else {}),
