@@ -84,6 +84,26 @@ def test_nor_do_they_on_processors_without_vnni() -> None:
     assert done.returncode == 0, done.stderr
 
 
+SIGNAL_AFTER_GRAPHS = """
+import gc, os, signal, torch
+from vl3.weights.linear_int4 import Int4Linear
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+graphs = [Int4Linear([torch.randn(64, 64)]) for _ in range(4)]
+while graphs:
+    graphs.pop(0)
+    gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+print("lives")
+"""
+
+
+def test_signals_are_handled_when_int4_graphs_are_gone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_AFTER_GRAPHS], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["handled", "lives"]), done.stderr
+
+
 def test_an_embedding_and_the_head_tied_to_it() -> None:
     torch.manual_seed(0)
     table = torch.randn(100, 32)
@@ -178,12 +198,12 @@ def test_every_layout_is_packed_and_computes_nearly_the_same(
     packed = load_checkpoint(tmp_path / "m", quantize=quantize)
     ids = torch.arange(5, 60)
     rounded = reference(load_checkpoint(tmp_path / "m").model, quantize)
-    # the inputs of each layer are rounded beside the weights; layers in a wrong place are far beyond this
+    # inputs are rounded too, to 7 bits where the processor has no VNNI; layers in a wrong place are far beyond
     for got, wanted in [
         (hidden(packed.model, ids), hidden(rounded, ids)),
         (packed.model.see([picture()]), rounded.see([picture()])),
     ]:
-        assert (got - wanted).norm() / wanted.norm() < 0.06
+        assert (got - wanted).norm() / wanted.norm() < 0.1
     assert not [name for name in packed.model.state_dict() if name.endswith("_proj.weight")]
     with pytest.raises(UserError, match="--quantize cannot be saved"):
         save_checkpoint(packed, tmp_path / "again", layout)
@@ -232,6 +252,6 @@ def test_an_adapter_is_merged_before_its_model_is_packed(tmp_path: Path) -> None
     ids = torch.arange(5, 40)
     got = hidden(load_checkpoint(tmp_path / "adapter", quantize="int8").model, ids)
     wanted = hidden(reference(load_checkpoint(tmp_path / "adapter").model, "int8"), ids)
-    assert (got - wanted).norm() / wanted.norm() < 0.06
+    assert (got - wanted).norm() / wanted.norm() < 0.1
     base = hidden(load_checkpoint(tmp_path / "base", quantize="int8").model, ids)
     assert (got - base).norm() / wanted.norm() > 0.2

@@ -10,6 +10,7 @@ import mmap
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,11 @@ class _Graph(nn.Module):
             "INFERENCE_PRECISION_HINT": "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
         }
-        self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
+        # OpenVINO gives the thread that compiles a signal stack which goes with the graph: a handler that then ran on
+        # it (Ctrl-C's, say) would end the process. So that thread is one that ends at once.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            compiled = thread.submit(openvino.Core().compile_model, graph, "CPU", settings).result()
+        self._request = compiled.create_infer_request()
         self._turn = threading.Lock()  # several threads may use one model, but a request only one at a time
         self.forward(torch.zeros(1, weights[0].shape[1]))
         for stored in self._stored:
