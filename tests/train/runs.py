@@ -36,7 +36,7 @@ def tiny_run(root: Path, output: Path, **changes: Any) -> TrainConfig:
     return decode(TrainConfig, {**settings, **changes}, "test")
 
 
-def losses(output: Path) -> list[float]:
-    """The loss of every logged step."""
+def losses(output: Path, key: str = "loss") -> list[float]:
+    """The loss of every logged step; key: of which kind."""
     records = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
-    return [record["loss"] for record in records if "loss" in record]
+    return [record[key] for record in records if "loss" in record]

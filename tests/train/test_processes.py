@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from tests.train.runs import losses, materials, tiny_run
+from tests.train.test_align import COLOURS, write_regions
 from tests.train.toy import write_toy
 from vl3.config import encode
 from vl3.train import TrainConfig
@@ -63,6 +64,26 @@ def test_two_processes_follow_the_curve_of_one(root: Path, tmp_path: Path) -> No
     run(ALONE, two)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=1e-4)
     assert len(losses(tmp_path / "two")) == 6
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_alignment_on_two_processes_follows_that_on_one(root: Path, tmp_path: Path, answers: bool) -> None:
+    samples = write_regions(tmp_path / "samples", 12, seed=0)
+    (tmp_path / "texts.txt").write_text("\n".join(COLOURS) + "\n")
+    alone = tiny_run(
+        root,
+        tmp_path / "alone",
+        data={"sources": [str(samples)], "samples_per_step": 4, "pack_tokens": 64, "num_workers": 0},
+        steps=4,
+        language={"lr": 1e-3 if answers else 0},
+        align={"texts": str(tmp_path / "texts.txt"), "answers": answers},
+        save={"every_steps": 4, "layouts": ["vl3"]},
+    )
+    run(ALONE, alone)
+    two = replace(alone, output=str(tmp_path / "two"))
+    run(TORCHRUN, two)
+    for key in ("loss", "align_loss"):
+        assert losses(tmp_path / "two", key) == pytest.approx(losses(tmp_path / "alone", key), abs=1e-4)
 
 
 def test_a_rank_without_media_does_not_hang(root: Path, tmp_path: Path) -> None:

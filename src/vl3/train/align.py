@@ -51,7 +51,8 @@ class Align(nn.Module):
         self.register_buffer("known_LD", F.normalize(known_LD - self._common_D, dim=1), persistent=False)
         self.register_buffer("mean_D", self._common_D, persistent=False)
         self.background = nn.Parameter(torch.zeros(1, embedding_VD.shape[1]))
-        self.log_scale = nn.Parameter(torch.tensor(3.2))  # 25: at 10 no cosine could win against thousands of texts
+        # 25: at 10 no cosine could win against thousands of texts. Not a scalar: those cannot be sharded
+        self.log_scale = nn.Parameter(torch.tensor([3.2]))
         nn.init.normal_(self.background, std=0.05)
 
     def forward(self, tokens_nD: Tensor, pack: Pack) -> tuple[Tensor, Tensor]:
