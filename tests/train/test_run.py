@@ -157,6 +157,19 @@ def test_bf16_keeps_trained_weights_in_float32(root: Path, tmp_path: Path) -> No
     assert all(loss < 20 for loss in losses(tmp_path / "run"))
 
 
+@pytest.mark.parametrize("has_bf16", [False, True])
+def test_a_processor_without_bfloat16_is_warned_of(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, has_bf16: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16)
+    config = replace(tiny_run(root, tmp_path / "run", steps=1), precision="bf16")
+    train(config, dry_run=1)
+    assert ("precision=fp32" in caplog.text) != has_bf16
+    caplog.clear()
+    train(replace(config, precision="fp32"), dry_run=1)
+    assert "precision" not in caplog.text
+
+
 def test_a_dry_run_writes_nothing(root: Path, tmp_path: Path) -> None:
     """Not even the names of samples that fail."""
     path = tmp_path / "partly.jsonl"

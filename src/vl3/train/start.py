@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from vl3.config import ProcessorConfig
+from vl3.log import logger
 from vl3.model import VideoLLaMA3
 from vl3.train.config import TrainConfig
 from vl3.train.lora import adapt
@@ -27,6 +28,8 @@ def processor_of(config: TrainConfig, start: Checkpoint) -> ProcessorConfig:
 def prepare(model: VideoLLaMA3, config: TrainConfig, device: torch.device) -> list[Part]:
     """Number types, freezing, adapters and checkpointing flags, in place; then the model moves to its device."""
     half = config.precision == "bf16"
+    if half and device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
+        logger.warning("this CPU has no bfloat16 arithmetic, which makes steps many times slower: add precision=fp32")
     parts = parts_of(model, config.parts)
     freeze(parts)
     for parameter in model.parameters():
