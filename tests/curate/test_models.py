@@ -142,6 +142,21 @@ def test_a_pool_is_embedded_clustered_balanced_and_judged(tmp_path: Path, tiny: 
     assert all(len(row["embedding"]) and row["agreement"] is not None and row["cluster"] in (0, 1) for row in found)
 
 
+def test_no_model_is_loaded_where_no_row_is_left(tmp_path: Path) -> None:
+    picture(0, width=40, height=40).save(tmp_path / "0.png")
+    source = write_table(tmp_path, [{"image": "0.png", "caption": "too small"}])
+    for min_side in (64, 32):
+        folder = tmp_path / str(min_side)
+        folder.mkdir()
+        steps = {"decode": None, "shape": {"min_side": min_side}, "agreement": {"model": str(tmp_path / "no-model")}}
+        run = recipe(folder, source, steps, **PLAIN)
+        if min_side == 64:
+            assert rows_after(curate(run)[-1])[0]["dropped_by"] == "shape"
+        else:
+            with pytest.raises(UserError, match="no-model"):
+                curate(run)
+
+
 def clip_model(folder: Path) -> Path:
     """A tiny random CLIP model with a tokenizer of letters."""
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer

@@ -2,14 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vl3.curate.config import RunnerConfig
 from vl3.curate.rows import apply, read_part, rows_of, seen, write_part
-from vl3.curate.step import Found, Place, RowStep
+from vl3.curate.step import Found, Place, Rows, RowStep
 from vl3.curate.steps import STEPS
 from vl3.errors import UserError
 
@@ -30,11 +31,14 @@ class Job:
 
 
 class Worker:
-    """A step with what it loaded."""
+    """A step with what it loaded for its first row."""
 
     def __init__(self, job: Job, step: RowStep) -> None:
         self._job, self._step = job, step
-        self._function = step.start(job.place)
+
+    @cached_property
+    def _function(self) -> Callable[[Rows], Found]:
+        return self._step.start(self._job.place)
 
     def __call__(self, part: Path) -> None:
         """Makes the step's file that goes with a file of the step before."""
