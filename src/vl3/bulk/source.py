@@ -79,12 +79,14 @@ def _media(folder: Path) -> list[Path]:
     """The images and videos under a folder, in the order of their names; what else lies there is counted."""
     files = [file for file in folder.rglob("*") if file.is_file() and not _hidden(file.relative_to(folder))]
     media = [file for file in files if file.suffix.lower() in FRAME_SUFFIXES | VIDEO_SUFFIXES]
-    others = sorted({file.suffix or file.name for file in files if file not in set(media)})
+    others = sorted({file.suffix or file.name for file in set(files).difference(media)})
     if not media:
         raise UserError(f"{folder}: no images or videos in it ({', '.join(sorted(FRAME_SUFFIXES | VIDEO_SUFFIXES))})")
     if others:
         count = len(files) - len(media)
-        logger.warning("%s: %d files are neither images nor videos: %s", folder, count, ", ".join(others[:10]))
+        logger.warning(
+            "%s: %d of %d files are neither images nor videos: %s", folder, count, len(files), ", ".join(others[:10])
+        )
     return sorted(media, key=lambda file: (natural_key(file.parent), natural_key(file)))
 
 
