@@ -39,11 +39,11 @@ SETS: dict[str, tuple[int, int]] = {
     "tables": (1500, 100),
     "screens": (1200, 80),
     "charts": (4000, 200),
-    "motions": (4000, 200),
-    "events": (3500, 200),
-    "recordings": (800, 60),
-    "clip_captions": (1200, 60),
-    "streams": (800, 60),
+    "motions": (2000, 200),
+    "events": (1800, 200),
+    "recordings": (400, 60),
+    "clip_captions": (600, 60),
+    "streams": (400, 60),
 }
 """Samples for training and held out."""
 

@@ -77,14 +77,17 @@ KEPT = (
     "What should I pack for a day at the beach?",
 )
 
+NUM_PROMPTS = 80
+"""A third of the answers end by themselves within 60 tokens, and only those are kept."""
+
 
 def prompts() -> list[str]:
-    """All prompts of the replay, in a fixed random order."""
+    """The prompts of the replay: NUM_PROMPTS of all, in a fixed random order."""
     made = [asked.format(topic) for asked, topic in itertools.product(ASKED, TOPICS)]
     chosen = [*PLAIN, *made]
     assert not set(chosen) & set(KEPT)
     random.Random("text").shuffle(chosen)
-    return chosen
+    return chosen[:NUM_PROMPTS]
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ class Stem(nn.Module):
         self.patch_size = patch_size
         self.trunk = Trunk(config, num_channels)
         widths = [config.channels[group] * max(1, patch_size // stride) ** 2 for group, stride in _TAPS.items()]
+        widths.append(config.head_channels)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)  # shallow maps would drown deep ones
         self.proj = nn.Linear(sum(widths) + _NUM_PLACE, hidden_size)
         self.class_embedding = nn.Linear(config.num_classes, hidden_size, bias=False)
@@ -77,6 +78,7 @@ class Trunk(nn.Module):
             if index in _TAPS:
                 maps.append(x_FCYX)
         hidden_FYXC = F.relu6(self.head(x_FCYX)).permute(0, 2, 3, 1)
+        maps.append(hidden_FYXC.permute(0, 3, 1, 2))
         return maps, self.classify(hidden_FYXC).softmax(dim=-1).permute(0, 3, 1, 2)
 
 
