@@ -55,8 +55,8 @@ def published_file(config: StemConfig) -> dict[str, Tensor]:
     return file
 
 
-def plain_network(file: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """The network as it is published, batch norms and all: (last feature map, class probabilities)."""
+def plain_network(file: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The network as it is published, batch norms and all: (last map, the one that is classified, class probabilities)."""
 
     def conv(x: Tensor, name: str, stride: int = 1, groups: int = 1) -> Tensor:
         weight = file[f"{name}.weight"].double()
@@ -82,8 +82,9 @@ def plain_network(file: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
             if x.shape == before.shape and place > 0:
                 x = x + before
             index += 1
-    hidden = norm(conv(x, "_conv_head"), "_bn1").clamp(0, 6).permute(0, 2, 3, 1)
-    return x, (hidden @ file["_fc.weight"].double().T + file["_fc.bias"].double()).softmax(-1)
+    hidden = norm(conv(x, "_conv_head"), "_bn1").clamp(0, 6)
+    scores = hidden.permute(0, 2, 3, 1) @ file["_fc.weight"].double().T + file["_fc.bias"].double()
+    return x, hidden, scores.softmax(-1)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (48, 80)])
@@ -94,8 +95,9 @@ def test_folded_convolutions_equal_the_published_network(size: tuple[int, int]) 
     stem.trunk.load_state_dict(read_trunk(file, SMALL))
     x = torch.randn(2, 3, *size)
     maps, classes = stem.trunk(x)
-    last, probabilities = plain_network(file, x.double())
-    torch.testing.assert_close(maps[-1].double(), last, rtol=1e-4, atol=1e-4)
+    last, hidden, probabilities = plain_network(file, x.double())
+    torch.testing.assert_close(maps[-2].double(), last, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(maps[-1].double(), hidden, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(classes.permute(0, 2, 3, 1).double(), probabilities, rtol=1e-4, atol=1e-4)
 
 

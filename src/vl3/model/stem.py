@@ -1,8 +1,9 @@
 """A convolutional stem in place of the patch embedding, for encoders too small to learn to see from scratch.
 
 EfficientNet-Lite (arXiv 1905.11946; the Lite variants: no squeeze-and-excitation, ReLU6) looks at whole frames. Each
-patch of 16 or 32 pixels then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier makes of
-the place, and where in the frame it lies (CoordConv, arXiv 1807.03247). Batch norms are folded into the convolutions.
+patch of 16 or 32 pixels then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier looks at
+and makes of the place, and where in the frame it lies (CoordConv, arXiv 1807.03247). Batch norms are folded into the
+convolutions.
 
 Shapes: F frames, C channels, Y and X rows and columns, N patches of all frames, P pixels of a patch, D hidden_size.
 """
@@ -69,7 +70,7 @@ class Trunk(nn.Module):
         self.classify = nn.Linear(config.head_channels, config.num_classes)
 
     def forward(self, x_FCYX: Tensor) -> tuple[list[Tensor], Tensor]:
-        """(feature maps at strides 4, 8, 16 and 32; class probabilities [F, classes, Y / 32, X / 32])."""
+        """(maps at strides 4, 8, 16 and 32 and the one that is classified; class probabilities), each [F, C, y, x]."""
         x_FCYX = x_FCYX.to(self.first.weight.dtype).contiguous(memory_format=torch.channels_last)
         x_FCYX = F.relu6(self.first(x_FCYX))
         maps = []
@@ -77,9 +78,8 @@ class Trunk(nn.Module):
             x_FCYX = group(x_FCYX)
             if index in _TAPS:
                 maps.append(x_FCYX)
-        hidden_FYXC = F.relu6(self.head(x_FCYX)).permute(0, 2, 3, 1)
-        maps.append(hidden_FYXC.permute(0, 3, 1, 2))
-        return maps, self.classify(hidden_FYXC).softmax(dim=-1).permute(0, 3, 1, 2)
+        maps.append(F.relu6(self.head(x_FCYX)))
+        return maps, self.classify(maps[-1].permute(0, 2, 3, 1)).softmax(dim=-1).permute(0, 3, 1, 2)
 
 
 class InvertedBottleneck(nn.Module):
