@@ -56,7 +56,7 @@ def published_file(config: StemConfig) -> dict[str, Tensor]:
 
 
 def plain_network(file: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The network as it is published, batch norms and all: (last map, the one that is classified, class probabilities)."""
+    """The network as it is published, batch norms and all: (last map, the classified one, probabilities)."""
 
     def conv(x: Tensor, name: str, stride: int = 1, groups: int = 1) -> Tensor:
         weight = file[f"{name}.weight"].double()

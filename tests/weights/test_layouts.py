@@ -108,6 +108,12 @@ def checkpoint_of(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Ch
     return replace(tiny_checkpoint(), model=tiny_model(config).to(dtype), config=config)
 
 
+def test_weights_may_be_read_by_whoever_may_read_the_rest(tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint(), tmp_path / "m", "vl3", max_shard_bytes=20_000)
+    assert len(list((tmp_path / "m").glob("*.safetensors"))) > 1
+    assert len({path.stat().st_mode for path in (tmp_path / "m").iterdir()}) == 1
+
+
 def test_authors_export_has_the_authors_names(tmp_path: Path) -> None:
     expected = authors_folder(tmp_path / "by-hand")
     checkpoint = load_checkpoint(tmp_path / "by-hand")

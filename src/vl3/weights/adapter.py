@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vl3.config import ProcessorConfig, decode, encode, read_json
 from vl3.errors import UserError
-from vl3.weights.files import NANO
+from vl3.weights.files import NANO, write_tensors
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -61,7 +61,7 @@ def merged(
 def save_adapter(folder: Path, adapter: Adapter) -> None:
     """Writes the folder that `load_adapter` reads; a base on this disk is named by its absolute path."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in adapter.trained.items()}, folder / ADAPTER_WEIGHTS)
+    write_tensors(adapter.trained, folder / ADAPTER_WEIGHTS)
     here = adapter.base != NANO and Path(adapter.base).exists()
     base = str(Path(adapter.base).absolute()) if here else adapter.base
     content = {"base": base, "scales": dict(adapter.scales), "processor": encode(adapter.processor)}

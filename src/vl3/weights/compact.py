@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from vl3.config import encode
 from vl3.errors import UserError
 from vl3.weights.adapter import ADAPTER_CONFIG, Adapter, is_adapter, load_adapter, merged
-from vl3.weights.files import locate
+from vl3.weights.files import locate, write_tensors
 from vl3.weights.gguf_language import GgufLanguage
 from vl3.weights.load import Checkpoint, load_checkpoint
 from vl3.weights.names import published_name
@@ -110,8 +109,7 @@ def save_compact(
     files["config.json"] |= {key: value for key, value in encode(storage).items() if value}
     with new_folder(Path(destination), overwrite) as folder:
         final = quantise_all(stored) if int8 else stored
-        data = {name: tensor.contiguous() for name, tensor in final.items()}
-        save_file(data, folder / "model.safetensors", metadata={"format": "pt"})
+        write_tensors(final, folder / "model.safetensors")
         write_files(files, folder)
         if added is None:
             tokenizer.save(str(folder / "tokenizer.json"))

@@ -1,7 +1,7 @@
 """Where a checkpoint's files are, and its tensors: local folders, hub ids, single and sharded safetensors."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vl3.config import read_json
@@ -172,6 +173,15 @@ class TensorFiles:
         """The same without the tensors whose names begin so."""
         kept = {name: handle for name, handle in self._handles.items() if not name.startswith(prefixes)}
         return TensorFiles(kept, self._files, self.device)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Writes one safetensors file, which may be read by whoever may read other new files: the library's own may not."""
+    path.touch()
+    mode = path.stat().st_mode
+    whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(whole, path, metadata={"format": "pt"})
+    path.chmod(mode)
 
 
 @contextmanager

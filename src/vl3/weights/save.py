@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vl3.errors import UserError
-from vl3.weights.files import INDEX, open_tensors
+from vl3.weights.files import INDEX, open_tensors, write_tensors
 from vl3.weights.load import Checkpoint, load_checkpoint
 from vl3.weights.names import Layout, published_name
 from vl3.weights.tokenizer import token_id, with_special_tokens
@@ -111,8 +110,7 @@ def _write_tensors(tensors: dict[str, Tensor], folder: Path, layout: Layout, max
     published = {published_name(name, layout) or name: tensor for name, tensor in tensors.items()}
     plan = split_torch_state_dict_into_shards(published, max_shard_size=max_shard_bytes)
     for file, names in plan.filename_to_tensors.items():
-        shard = {name: published[name].cpu().contiguous() for name in names}
-        save_file(shard, folder / file, metadata={"format": "pt"})
+        write_tensors({name: published[name] for name in names}, folder / file)
     if plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
