@@ -20,6 +20,9 @@ from vl3.weights.linear_int8 import STEPS, Int8Embedding, Int8Linear
 from vl3.weights.names import Layout
 from vl3.weights.quantised import dequantised, quantised
 
+MOST_OFF = {"int8": 0.06 if STEPS == 127 else 0.1, "int4": 0.06}
+"""Of a whole model, by the rounding of inputs; without VNNI they have a bit less."""
+
 
 def plain_int8(x: Tensor, weight: Tensor) -> Tensor:
     """What Int8Linear stands for, in float64: rounded inputs times rounded weights."""
@@ -203,7 +206,7 @@ def test_every_layout_is_packed_and_computes_nearly_the_same(
         (hidden(packed.model, ids), hidden(rounded, ids)),
         (packed.model.see([picture()]), rounded.see([picture()])),
     ]:
-        assert (got - wanted).norm() / wanted.norm() < 0.1
+        assert (got - wanted).norm() / wanted.norm() < MOST_OFF[quantize]
     assert not [name for name in packed.model.state_dict() if name.endswith("_proj.weight")]
     with pytest.raises(UserError, match="--quantize cannot be saved"):
         save_checkpoint(packed, tmp_path / "again", layout)
@@ -252,6 +255,6 @@ def test_an_adapter_is_merged_before_its_model_is_packed(tmp_path: Path) -> None
     ids = torch.arange(5, 40)
     got = hidden(load_checkpoint(tmp_path / "adapter", quantize="int8").model, ids)
     wanted = hidden(reference(load_checkpoint(tmp_path / "adapter").model, "int8"), ids)
-    assert (got - wanted).norm() / wanted.norm() < 0.1
+    assert (got - wanted).norm() / wanted.norm() < MOST_OFF["int8"]
     base = hidden(load_checkpoint(tmp_path / "base", quantize="int8").model, ids)
     assert (got - base).norm() / wanted.norm() > 0.2
