@@ -77,7 +77,7 @@ KEPT = (
     "What should I pack for a day at the beach?",
 )
 
-NUM_PROMPTS = 80
+NUM_PROMPTS = 200
 """A third of the answers end by themselves within 60 tokens, and only those are kept."""
 
 

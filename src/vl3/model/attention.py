@@ -64,7 +64,10 @@ def causal_attention(
     outputs = []
     for q, k, v, mask in zip(q_THE.split(lengths), k_TJE.split(lengths), v_TJE.split(lengths), masks, strict=True):
         q_HnE, k_JnE, v_JnE = q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)
-        outputs.append(_sdpa(q_HnE, k_JnE, v_JnE, is_causal=mask is None, mask=mask).transpose(0, 1))
+        if mask is not None and q.device.type == "cpu" and q.requires_grad:
+            outputs.append(_masked_by_products(q_HnE, k_JnE, v_JnE, mask).transpose(0, 1))
+        else:
+            outputs.append(_sdpa(q_HnE, k_JnE, v_JnE, is_causal=mask is None, mask=mask).transpose(0, 1))
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
@@ -108,6 +111,19 @@ def _sdpa(q_HnE: Tensor, k_JLE: Tensor, v_JLE: Tensor, is_causal: bool = False, 
     return F.scaled_dot_product_attention(
         q_HnE[None], k_HLE[None], v_HLE[None], attn_mask=None if mask is None else mask[None, None], is_causal=is_causal
     )[0]
+
+
+def _masked_by_products(q_HnE: Tensor, k_JnE: Tensor, v_JnE: Tensor, mask_nn: Tensor) -> Tensor:
+    """The same as `_sdpa` with a mask, all scores at once, which is faster on a CPU in bfloat16, forward and backward.
+
+    For training only, where a sequence is short: scores grow with the square of its length.
+    """
+    num_heads, n, width = q_HnE.shape
+    group = num_heads // k_JnE.shape[0]
+    bias_nn = torch.zeros(n, n, dtype=q_HnE.dtype).masked_fill(~mask_nn, float("-inf"))
+    q_JGE = q_HnE.unflatten(0, (-1, group)).flatten(1, 2)  # heads that share keys are the rows of one matrix
+    scores_JGn = torch.baddbmm(bias_nn.repeat(group, 1)[None], q_JGE, k_JnE.mT, alpha=width**-0.5)
+    return (scores_JGn.softmax(dim=-1) @ v_JnE).unflatten(1, (group, n)).flatten(0, 1)
 
 
 def _causal_attention_varlen(q_THE: Tensor, k_TJE: Tensor, v_TJE: Tensor, lengths: list[int]) -> Tensor:
