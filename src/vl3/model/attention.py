@@ -16,6 +16,9 @@ try:  # one kernel for sequences of many lengths; ships with torch from 2.10 on 
 except ImportError:
     varlen_attn = None  # type: ignore[assignment]
 
+MOST_PRODUCTS = 1024
+"""Longest sequence, in tokens, whose attention keeps all its scores for the backward pass."""
+
 
 def frame_attention(q_THE: Tensor, k_THE: Tensor, v_THE: Tensor, groups: list[tuple[int, int]]) -> Tensor:
     """Full attention inside each frame, none across frames.
@@ -64,7 +67,7 @@ def causal_attention(
     outputs = []
     for q, k, v, mask in zip(q_THE.split(lengths), k_TJE.split(lengths), v_TJE.split(lengths), masks, strict=True):
         q_HnE, k_JnE, v_JnE = q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)
-        if mask is not None and q.device.type == "cpu" and q.requires_grad:
+        if mask is not None and q.device.type == "cpu" and q.requires_grad and len(q) <= MOST_PRODUCTS:
             outputs.append(_masked_by_products(q_HnE, k_JnE, v_JnE, mask).transpose(0, 1))
         else:
             outputs.append(_sdpa(q_HnE, k_JnE, v_JnE, is_causal=mask is None, mask=mask).transpose(0, 1))
@@ -116,7 +119,7 @@ def _sdpa(q_HnE: Tensor, k_JLE: Tensor, v_JLE: Tensor, is_causal: bool = False, 
 def _masked_by_products(q_HnE: Tensor, k_JnE: Tensor, v_JnE: Tensor, mask_nn: Tensor) -> Tensor:
     """The same as `_sdpa` with a mask, all scores at once, which is faster on a CPU in bfloat16, forward and backward.
 
-    For training only, where a sequence is short: scores grow with the square of its length.
+    For training, and for short sequences only: the backward pass keeps all scores, the square of the length in every layer.
     """
     num_heads, n, width = q_HnE.shape
     group = num_heads // k_JnE.shape[0]
