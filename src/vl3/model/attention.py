@@ -119,7 +119,7 @@ def _sdpa(q_HnE: Tensor, k_JLE: Tensor, v_JLE: Tensor, is_causal: bool = False, 
 def _masked_by_products(q_HnE: Tensor, k_JnE: Tensor, v_JnE: Tensor, mask_nn: Tensor) -> Tensor:
     """The same as `_sdpa` with a mask, all scores at once, which is faster on a CPU in bfloat16, forward and backward.
 
-    For training, and for short sequences only: the backward pass keeps all scores, the square of the length in every layer.
+    For training, and for short sequences only: the backward pass keeps all scores in every layer.
     """
     num_heads, n, width = q_HnE.shape
     group = num_heads // k_JnE.shape[0]
