@@ -73,7 +73,8 @@ def _clip(minutes: int, size: list[int], seconds: int) -> Path:
     if path.exists():
         return path
     if not first.exists():
-        with av.open(str(first), "w") as container:
+        part = first.with_suffix(".part.mp4")  # what is stopped half way is not taken for a clip
+        with av.open(str(part), "w") as container:
             options = {"preset": "ultrafast", "g": str(GOP), "bf": "0"}
             stream = container.add_stream("libx264", rate=RATE, options=options)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -83,7 +84,9 @@ def _clip(minutes: int, size: list[int], seconds: int) -> Path:
                 picture[40:140, left : left + 100] = (200, 40 + number % 200, 30)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(stream.encode())
-    with av.open(str(path), "w") as output:
+        part.rename(first)
+    part = path.with_suffix(".part.mp4")
+    with av.open(str(part), "w") as output:
         copy = None
         for turn in range(minutes):
             with av.open(str(first)) as source:
@@ -94,6 +97,7 @@ def _clip(minutes: int, size: list[int], seconds: int) -> Path:
                     if packet.dts is not None and packet.pts is not None:
                         packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, copy
                         output.mux(packet)
+    part.rename(path)
     return path
 
 

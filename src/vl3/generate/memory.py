@@ -76,6 +76,8 @@ class Memory:
     """One that comes after the decoder has begun to read."""
     unread: int
     """Of the weights, those of the decoder that are not in memory before that: files are mapped."""
+    head: int
+    """Of those, the ones that are not in memory before a first token is chosen."""
     tokens: int
     """Visual tokens."""
     cache: int
@@ -90,9 +92,11 @@ class Memory:
         """At the worst moment."""
         held = self.pixels + self.tokens
         retained = min(self.vision, self.prefill, MOST_RETAINED) // 2
-        looking = max(self.vision - self.unread, self.later_vision and self.seen_cache + self.later_vision)
-        reading = self.cache + self.prefill
-        phases = (self.loading, self.pixels + self.reading, held + retained + max(looking, reading))
+        later = self.later_vision and self.seen_cache + self.later_vision - self.head
+        looking = max(self.vision - self.unread, later)
+        reading = self.cache + self.prefill - self.head
+        writing = self.cache
+        phases = (self.loading, self.pixels + self.reading, held + retained + max(looking, reading, writing))
         return self.weights + max(phases) + RUNTIME + (VISION_RUNTIME if self.vision else 0)
 
 
@@ -106,9 +110,11 @@ def memory_of(
     max_new_tokens: int,
     portions: Portions = Portions(),
     unread: int = 0,
+    head: int = 0,
 ) -> Memory:
     """What one request takes. weights, loading: bytes; width: bytes of a number that the model computes with; unread:
-    bytes of the weights that come into memory when the decoder first runs."""
+    bytes of the weights that come into memory when the decoder first runs; head: of those, the ones that do so only
+    when it first chooses a token."""
     vision, language = config.vision, config.language
     per_token = cache_bytes(language, width)
     # of a stretch of the prompt only a part is visual tokens: what is said of frames' times lies between them
@@ -126,6 +132,7 @@ def memory_of(
         vision=max(passes, default=0),
         later_vision=max((int(size * share) for size, share in zip(passes, later, strict=True)), default=0),
         unread=unread,
+        head=head,
         tokens=sum(one.kept for one in seen) * language.hidden_size * width,
         cache=(prompt_tokens + max_new_tokens) * per_token,
         seen_cache=max(0, prompt_tokens - last) * per_token,

@@ -101,6 +101,7 @@ def plan(
         prompt_tokens=prompt_tokens,
         max_new_tokens=max_new_tokens,
         unread=0 if model.loading else model.weights - model.vision_weights,
+        head=0 if model.loading else model.head_weights,
         portions=Portions() if budget is None else budget.portions,
     )
     decoding = max((decoder_bytes(info.height, info.width) for info in infos), default=0)

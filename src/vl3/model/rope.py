@@ -57,6 +57,8 @@ def rotate(x_NHE: Tensor, rope: Rope) -> Tensor:
     """Turns each head's pairs by its position's angles. Returns x's dtype; computed in that of `rope`."""
     cos_N1E, sin_N1E = rope[0][:, None], rope[1][:, None]
     x = x_NHE.to(cos_N1E.dtype)
-    first, second = x.chunk(2, dim=-1)
-    turned = torch.cat([-second, first], dim=-1)
-    return (x * cos_N1E + turned * sin_N1E).to(x_NHE.dtype)
+    half = x.shape[-1] // 2
+    turned = x * cos_N1E
+    turned[..., :half] -= x[..., half:] * sin_N1E[..., :half]
+    turned[..., half:] += x[..., :half] * sin_N1E[..., half:]
+    return turned.to(x_NHE.dtype)

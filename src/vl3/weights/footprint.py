@@ -39,6 +39,8 @@ class Footprint:
     """Bytes of the loaded weights."""
     vision_weights: int
     """Those of them that only pictures touch."""
+    head_weights: int
+    """Those of them that make scores of the vocabulary, which only the choice of a token touches as a whole."""
     base: int
     """Bytes that this process held before: Python, torch and the other packages."""
     loading: int
@@ -75,7 +77,17 @@ def footprint_of(
     with torch.device("meta"):
         seeing = [VisionEncoder(config.vision), Projector(config.vision.hidden_size, config.language.hidden_size)]
     numbers = sum(tensor.numel() for part in seeing for tensor in part.state_dict().values())
-    return Footprint(config, processor, tokenizer, computed, weights, numbers * computed.itemsize, base, loading)
+    return Footprint(
+        config,
+        processor,
+        tokenizer,
+        dtype=computed,
+        weights=weights,
+        vision_weights=numbers * computed.itemsize,
+        head_weights=config.language.vocab_size * config.language.hidden_size * computed.itemsize,
+        base=base,
+        loading=loading,
+    )
 
 
 def own_bytes() -> int:

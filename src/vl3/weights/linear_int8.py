@@ -9,6 +9,7 @@ Shapes: T tokens, I inputs, O outputs, V vocabulary, D width.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vl3.weights.quantised import quantised
@@ -18,6 +19,10 @@ STEPS = 127 if torch.cpu._is_vnni_supported() else 63
 ZERO = STEPS + 1
 """Inputs are stored as unsigned bytes, for which the fast kernels are; this byte stands for 0."""
 _ROWS = 8192  # of a matrix that are converted at once, to bound memory
+_TOKENS = 512
+"""Tokens that pass a layer at once: what they become between its operations stays in the processor's cache."""
+_FEWEST = 4
+"""Tokens that the kernel is given at least: for fewer it has a slower way of reading the same weights."""
 _SMALLEST = 1e-30  # a token's scale, so that a token of zeros is not divided by 0
 
 
@@ -47,12 +52,18 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, I] -> [T, O] in the type of x."""
+        parts = [self._some(part) for part in x.split(_TOKENS)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _some(self, x: Tensor) -> Tensor:
         scale_T1 = x.abs().amax(dim=-1, keepdim=True).float().div_(STEPS).clamp_min_(_SMALLEST)
         # int8, then moved up to unsigned: converting to unsigned bytes at once has no fast path in torch
         steps_TI = (x * scale_T1.reciprocal()).round_().to(torch.int8).view(torch.uint8).add_(ZERO)
+        if len(x) < _FEWEST:
+            steps_TI = F.pad(steps_TI, (0, 0, 0, _FEWEST - len(x)))
         y_TO = torch.ops.onednn.qlinear_pointwise(
             steps_TI, 1.0, ZERO, self._packed, self.scale, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
-        )
+        )[: len(x)]
         y_TO = y_TO.mul_(scale_T1) if self.bias is None else torch.addcmul(self.bias, y_TO, scale_T1)
         return y_TO.to(x.dtype)
 
