@@ -18,7 +18,7 @@ from vl3.curate.features import ContrastiveModel
 from vl3.curate.media import PLACE, picture
 from vl3.curate.step import Found, Place, Rows, RowStep
 
-DEFAULT_LEAST = {"likelihood": 0.1, "similarity": 0.2}
+DEFAULT_LEAST = {"likelihood": 0.06, "similarity": 0.2}
 
 
 @configclass
@@ -32,7 +32,7 @@ class AgreementConfig:
     column: str = "text"
     """The text: the raw one, or a caption that a step wrote."""
     min_score: float | None = None
-    """Least score; None is 0.1 nats a token for likelihood, 0.2 for similarity, where
+    """Least score; None is 0.06 nats a token for likelihood, 0.2 for similarity, where
     models differ: SigLIP's cosines are lower than CLIP's."""
     prompt: str = "Describe the picture."
     """likelihood: what the text is the answer to."""

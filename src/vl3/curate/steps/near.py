@@ -17,7 +17,7 @@ class NearConfig:
 
     max_distance: Annotated[int, Field(ge=0, le=64)] = 12
     """Most bits in which their perceptual hashes differ, of 64."""
-    min_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.95
+    min_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.96
     """Least correlation of their 8 x 8 colour copies."""
 
 

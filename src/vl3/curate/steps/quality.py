@@ -43,7 +43,7 @@ Grey = NDArray[np.float32]
 class QualityConfig:
     """Which pictures are not good enough; None judges nothing."""
 
-    max_blur: float | None = 1.3
+    max_blur: float | None = 1.5
     """Most blur, in pixels of the picture at 512 pixels."""
     min_contrast: float | None = 0.04
     """Least contrast."""
