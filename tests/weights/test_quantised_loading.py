@@ -56,11 +56,12 @@ def test_a_tokens_result_does_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
     layer = Int8Linear([torch.randn(70, 300)], [torch.randn(70)])
     for dtype in (torch.float32, torch.bfloat16):
-        x = (torch.randn(33, 300) * torch.logspace(-6, 3, 33)[:, None]).to(dtype)
+        x = (torch.randn(600, 300) * torch.logspace(-6, 3, 600)[:, None]).to(dtype)  # more than pass at once
         x[5] = 0
         alone = torch.cat([layer(row[None]) for row in x])
         assert alone.dtype == dtype and torch.equal(layer(x), alone)
         assert torch.equal(layer(x[:9]), alone[:9])
+        assert layer(x[:0]).shape == (0, 70)
 
 
 def test_the_largest_inputs_do_not_overflow() -> None:
