@@ -6,10 +6,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+import torch
+from click.testing import CliRunner
 from PIL import Image
 
+from vl3.cli.options import model_options
 from vl3.weights import load_checkpoint
 from vl3.weights.demo import save_demo_model
 
@@ -91,6 +96,22 @@ def test_mistakes_end_in_one_line_and_status_2(args: list[str], says: str, model
     assert says in errors and "Traceback" not in errors
     ours = [line for line in errors.splitlines() if line.startswith("vl3: error:")]
     assert len(ours) == 1 or "Usage:" in errors
+
+
+def test_threads_are_set_before_the_model_is_loaded() -> None:
+    @click.command()
+    @model_options
+    def verb(**_given: Any) -> None:
+        click.echo(str(torch.get_num_threads()))
+
+    before = torch.get_num_threads()
+    try:
+        assert CliRunner().invoke(verb, []).output == f"{before}\n"
+        assert CliRunner().invoke(verb, ["--threads", str(before + 1)]).output == f"{before + 1}\n"
+    finally:
+        torch.set_num_threads(before)
+    refused = CliRunner().invoke(verb, ["--threads", "0"])
+    assert refused.exit_code == 2 and "--threads" in refused.output
 
 
 def test_a_model_that_is_not_there() -> None:

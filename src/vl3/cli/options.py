@@ -31,6 +31,13 @@ class Size(click.ParamType[int]):
         return int(float(found[1]) * self._UNITS[found[2] or ""])
 
 
+def _use_threads(_ctx: click.Context, _param: click.Parameter, count: int | None) -> None:
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)
+
+
 _MODEL: list[Option] = [
     click.option(
         "--model",
@@ -48,6 +55,13 @@ _MODEL: list[Option] = [
         default="auto",
         show_default=True,
         help="auto keeps the stored type, or float32 on a CPU without bfloat16 arithmetic.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        expose_value=False,
+        callback=_use_threads,
+        help="Processor cores that the model may use. [default: all]",
     ),
     click.option(
         "--quantize",
