@@ -113,6 +113,20 @@ def test_damage_that_decoders_pass_over_is_seen() -> None:
     assert jpeg_fault(b"\x89PNG") is None
 
 
+def test_what_jpeg_files_may_hold_beside_their_pixels_is_no_damage() -> None:
+    inner, whole = jpeg(sharp(2), quality=50), jpeg(sharp(1, 400, 300), quality=95)
+    profile = bytes(range(256)) * 4  # no byte of which is compressed data
+    segments = b"".join(
+        marker + (len(data) + 2).to_bytes(2) + data for marker, data in ((b"\xff\xe1", inner), (b"\xff\xe2", profile))
+    )
+    assert jpeg_fault(whole[:2] + segments + whole[2:]) is None  # a thumbnail and a colour profile
+    assert jpeg_fault(whole + inner[:-9] + profile) is None  # whatever follows the end, such as further pictures
+    assert jpeg_fault(whole[:-2] + b"\xff\xff\xff\xd9") is None  # fill bytes
+    assert jpeg_fault(whole[:2] + segments + whole[2:-2]) == "breaks off before its end"
+    assert jpeg_fault(whole[:2] + segments[:50]) == "breaks off before its end"
+    assert jpeg_fault(whole[:2]) == "breaks off before its end"
+
+
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
 def test_blur_is_measured_in_pixels(sigma: float) -> None:
     step = np.repeat(np.r_[np.full(60, 40.0), np.full(60, 200.0)][None], 80, 0).astype(np.float32)
@@ -162,6 +176,18 @@ def test_colour_and_entropy_have_their_known_values() -> None:
         ("call (555) 123-4567 today please", "personal data"),
         ("card 4111 1111 1111 1111 on a table", "personal data"),
         ("the year 1984 and the number 12345 on a wall", None),
+        ("a payment card with 4111 1111 1111 1112 lies on a wooden table", None),  # its check digit is wrong
+        ("A brochure of the years 2008 2009 2010 2011 for a Ford Focus", None),
+        ("A sign in a shop window", None),
+        ("Sign in to see more pictures", "boilerplate"),
+        ("A man taking a photo", None),
+        ("Two dogs under a red banner", None),
+        ("A woman reading a file", None),
+        ("photo 12", "boilerplate"),
+        ("一只棕色的狗在海滩上奔跑", None),
+        ("子犬が浜辺を走っている", None),
+        ("สุนัขสีน้ำตาลวิ่งบนชายหาด", None),
+        ("狗", "too few words"),
         ("1920x1080 #5 // 33-21", "few letters"),
         ("sale sale sale sale sale sale sale sale now", "repetitive"),
         ("word " * 301, "too many words"),

@@ -7,10 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from vl3.config import configclass
-from vl3.curate.language import language_probability
+from vl3.curate.language import language_probability, words_of
 
-_WORDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:'[^\W_]+)*")
-"""A word; in scripts without spaces each sign is one."""
 _REFUSALS = re.compile(
     r"""
     \bas\ an?\ (ai|artificial\ intelligence|(large\ )?language)\b
@@ -57,7 +55,7 @@ def complaint(text: str, finish_reason: str, checks: CaptionChecks) -> str | Non
     """The first thing that is wrong with a caption: empty, refusal, cut off, too short, too long, repetition or
     language; None if nothing is."""
     text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    words = _WORDS.findall(text)
+    words = words_of(text)
     if not words:
         return "empty"
     if checks.refusals and _REFUSALS.search(text):

@@ -1,9 +1,19 @@
-"""Which language a text is in, by py3langid (a naive Bayes classifier over byte n-grams, 140 languages)."""
+"""The words of a text, and which language it is in, by py3langid (naive Bayes over byte n-grams, 140 languages)."""
 
+import re
 from functools import cache
 from typing import Any
 
 from vl3.errors import UserError
+
+# Thai to Burmese, Khmer, Japanese, Chinese, Korean
+_UNSPACED = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_WORD = re.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})[^\W_])+(?:'[^\W_]+)*")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text; in scripts without spaces each sign is one."""
+    return _WORD.findall(text)
 
 
 def language_probability(text: str, language: str) -> float:

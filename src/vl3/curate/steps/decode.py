@@ -18,9 +18,11 @@ from vl3.curate.step import Found, Rows, RowStep, plain
 from vl3.errors import UserError
 from vl3.media.info import FetchLimits
 
-# 0xFF before anything but: zero, restart, frames and tables (C0-CF), D8-DF (end, scan, tables), E0-EF, comment, or fill
-_STRAY = re.compile(rb"\xff[\x01-\xbf\xf0-\xfd]")
-_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+_MARKER = re.compile(rb"\xff(?![\x00\xd0-\xd7\xff])")
+"""What ends a scan: 0xFF before anything but a stuffed zero, a restart, or a fill byte."""
+_SCAN, _END = 0xDA, 0xD9
+_ALONE = {0x01, *range(0xD0, 0xD9)}
+"""Markers without a segment: TEM, restarts, the start of the image."""
 
 
 @configclass
@@ -63,12 +65,23 @@ def jpeg_fault(data: bytes) -> str | None:
     """What is wrong with a JPEG file that may decode all the same; None of one in order, or of another format."""
     if not data.startswith(b"\xff\xd8"):
         return None
-    scan = data.rfind(_SCAN)
-    end = data.rfind(_END)
-    if end < scan:
-        return "breaks off before its end"
-    first = data.find(_SCAN)
-    return "has bytes in its pixels that do not belong there" if _STRAY.search(data, first + 2, end) else None
+    place = 2
+    while (
+        True
+    ):  # from marker to marker: a segment (a thumbnail's, say) may hold anything, and so may what follows the end
+        while data[place : place + 2] == b"\xff\xff":
+            place += 1
+        if place + 1 >= len(data):
+            return "breaks off before its end"
+        marker = data[place + 1] if data[place] == 0xFF else 0
+        if marker == _END:
+            return None
+        if not (0xC0 <= marker <= 0xEF or marker in (0xFE, 0x01)):
+            return "has bytes in its pixels that do not belong there"
+        place += 2 if marker in _ALONE else 2 + int.from_bytes(data[place + 2 : place + 4])
+        if marker == _SCAN:
+            found = _MARKER.search(data, place)
+            place = found.start() if found else len(data)
 
 
 def _opened(config: DecodeConfig, rows: Rows, number: int) -> tuple[Image.Image | None, str | None]:

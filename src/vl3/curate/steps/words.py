@@ -7,17 +7,18 @@ from typing import Annotated
 from pydantic import Field
 
 from vl3.config import Count, configclass
-from vl3.curate.language import language_probability
+from vl3.curate.language import language_probability, words_of
 from vl3.curate.step import Found, Rows, RowStep, plain
 
 BOILERPLATE = (
-    r"\b(?:dsc|img|image|photo|pic|picture|screenshot|file|thumb(?:nail)?|logo|icon|banner|p|untitled)[\s_-]*\d*"
+    r"^\W*(?:dsc|img|image|photo|pic|picture|screenshot|file|thumb(?:nail)?|logo|icon|banner|p|untitled)[\s_-]*\d*"
     r"(?:\.(?:jpe?g|png|gif|webp|bmp))?$",
     r"^[\w-]+\.(?:jpe?g|png|gif|webp|bmp|tiff?)$",
     r"click (?:here|to|on|for)\b|read more\b|add to (?:cart|basket|wishlist)|buy (?:now|online)|free shipping",
     r"all rights reserved|copyright \d{4}|terms (?:of|and) (?:use|conditions|service)|cookie policy|privacy policy",
     r"stock (?:photo|image|vector|illustration|footage)s?\b|royalty[- ]free|image may contain|no (?:alt|description)",
-    r"(?:sign|log) (?:in|up)\b|subscribe\b|(?:follow|find|share) us on\b|page \d+ of \d+",
+    r"^\W*(?:(?:sign|log) (?:in|up)|subscribe)\b|\b(?:(?:sign|log) (?:in|up)|subscribe) (?:to|now|here)\b",
+    r"(?:follow|find|share) us on\b|page \d+ of \d+",
 )
 """Words that sites put where a description should be."""
 
@@ -26,11 +27,13 @@ PRIVATE = (
     r"(?<![\w.])(?:\+|00)\d{1,3}[\s./-]?(?:\(?\d{1,5}\)?[\s./-]?){2,5}\d{2,4}(?!\w)",  # telephone, international
     r"(?<![\w.])\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}(?!\w)",  # telephone, North America
     r"(?<!\w)\d{3}-\d{2}-\d{4}(?!\w)",  # US social security
-    r"(?<!\w)(?:\d{4}[\s-]?){3}\d{1,7}(?!\w)",  # payment card
     r"(?<!\w)[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){3,7}(?:\s?[A-Z0-9]{1,3})?(?!\w)",  # IBAN
     r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])",  # IPv4
 )
-"""Marks of personal data."""
+"""Marks of personal data, beside payment cards."""
+
+CARD = r"(?<!\w)(?:\d{4}[\s-]?){3}\d{1,7}(?!\w)"
+"""What may be the number of a payment card; its check digit says whether it is (ISO/IEC 7812-1)."""
 
 
 @configclass
@@ -69,16 +72,16 @@ def check(config: WordsConfig, rows: Rows) -> Found:
 
 def fault(config: WordsConfig, text: str | None) -> str | None:
     """Why a text is no caption."""
-    words = (text or "").split()
-    if not text or not words:
+    if not text or not text.strip():
         return "no text"
+    words = words_of(text)
     if config.boilerplate and any(pattern.search(text) for pattern in _BOILERPLATE):
         return "boilerplate"
-    if config.private and any(pattern.search(text) for pattern in _PRIVATE):
+    if config.private and (any(pattern.search(text) for pattern in _PRIVATE) or any(map(_checks, _CARD.findall(text)))):
         return "personal data"
     if not config.min_words <= len(words) <= config.max_words:
         return "too few words" if len(words) < config.min_words else "too many words"
-    marks = "".join(words)
+    marks = "".join(text.split())
     if sum(mark.isalpha() for mark in marks) < config.min_letters * len(marks):
         return "few letters"
     if len(words) >= 8 and 1 - len({word.lower() for word in words}) / len(words) > config.max_repetition:
@@ -88,5 +91,12 @@ def fault(config: WordsConfig, text: str | None) -> str | None:
     return None
 
 
+def _checks(number: str) -> bool:
+    """Whether the last digit is the check digit of the others (Luhn)."""
+    digits = [int(sign) for sign in reversed(number) if sign.isdecimal()]
+    return sum(digits[::2] + [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]) % 10 == 0
+
+
 _BOILERPLATE = tuple(re.compile(pattern, re.IGNORECASE) for pattern in BOILERPLATE)
 _PRIVATE = tuple(re.compile(pattern) for pattern in PRIVATE)
+_CARD = re.compile(CARD)
