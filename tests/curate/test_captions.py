@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,16 @@ def test_the_money_is_spent_once(pictures: Rows, tmp_path: Path) -> None:
             captions(poor, Scripted(said), journal, pictures)
         done = captions(rich, Scripted(said), journal, pictures)
         assert done == captions(poor, Scripted({}), journal, pictures), "what is there costs nothing"
+
+
+def test_a_limit_needs_a_server_that_counts(pictures: Rows, tmp_path: Path) -> None:
+    def uncounted(requests: Sequence[Request]) -> Iterator[tuple[int, Said | UserError]]:
+        for number, said in Scripted({name: [GOOD] for name in COLOURS})(requests):
+            assert isinstance(said, Said)
+            yield number, replace(said, prompt_tokens=0, completion_tokens=0)
+
+    with Journal(tmp_path / "journal") as journal, pytest.raises(UserError, match="max_cost cannot be kept"):
+        captions(priced(prompt_price=1, max_cost=1), uncounted, journal, pictures)
 
 
 # ------------------------------------------------------------------------------------------------------- who is asked

@@ -126,7 +126,22 @@ def test_a_busy_server_is_asked_again_and_a_final_answer_is_not(tmp_path: Path) 
         assert sorted(path for _, path in site.asked) == ["/a.jpg", "/a.jpg", "/gone.jpg"]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/a.jpg", "http://169.254.169.254/latest"])
-def test_private_addresses_are_refused(tmp_path: Path, url: str) -> None:
-    [row] = run(tmp_path, [url], allow_private=False, robots=False)
-    assert "private address" in row["drop_reason"]
+@pytest.mark.parametrize("robots", [False, True])
+def test_what_cannot_be_fetched_is_told_apart_from_what_is_forbidden(tmp_path: Path, robots: bool) -> None:
+    reasons = {
+        "http://127.0.0.1:9/a.jpg": "private address",
+        "http://169.254.169.254/latest": "private address",
+        "file:///etc/passwd": "only http, https",
+        "https://[bad/a.jpg": "not a URL",
+    }
+    rows = run(tmp_path, list(reasons), allow_private=False, robots=robots, attempts=1)
+    for row, reason in zip(rows, reasons.values(), strict=True):
+        assert row["drop_reason"].startswith("download failed: ") and reason in row["drop_reason"]
+
+
+def test_without_an_answer_about_robots_nothing_is_fetched(tmp_path: Path) -> None:
+    with serving() as (site, base):
+        site.failures = {"/robots.txt": 1}
+        [row] = run(tmp_path, [f"{base}/a.jpg"])
+        assert "robots.txt cannot be had" in row["drop_reason"] and "503" in row["drop_reason"]
+        assert [path for _, path in site.asked] == ["/robots.txt"]

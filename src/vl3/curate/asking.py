@@ -100,6 +100,11 @@ def ask(
             else:
                 journal.add(keys[place], asdict(said) | {"id": asks[waiting[place]].id, "attempt": attempt})
                 spent += _cost(said.prompt_tokens, said.completion_tokens, config)
+                if config.max_cost is not None and not said.prompt_tokens:
+                    raise UserError(
+                        f"{config.endpoint or config.model}: its answers do not say how many tokens they took, so that "
+                        "max_cost cannot be kept: take max_cost out of the recipe, or ask another server"
+                    )
             if num_done < len(new):
                 _check_cost(spent, config)
         for number, key in zip(waiting, keys, strict=True):

@@ -16,11 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from vl3.config import Count, Positive, configclass
 from vl3.curate.step import Found, Place, Rows, RowStep
 from vl3.errors import UserError
-from vl3.media.fetch import AGENT, RefusedError, fetch
+from vl3.media.fetch import AGENT, RefusedError, display_name, fetch
 from vl3.media.info import Encoded, FetchLimits
 
 BUSY = {429, 500, 502, 503, 504}
@@ -37,7 +40,7 @@ class FetchConfig:
     """Downloads at a time."""
     per_host: Count = 4
     """Downloads at a time from one host."""
-    delay_s: float = 0.0
+    delay_s: Annotated[float, Field(ge=0)] = 0.0
     """Least seconds between the beginnings of two downloads from one host."""
     robots: bool = True
     """Whether a host's robots.txt is asked first and kept to, its crawl delay included (RFC 9309; user agent vl3)."""
@@ -48,7 +51,7 @@ class FetchConfig:
     """Largest file."""
     timeout_s: Positive = 30.0
     """Longest download, in seconds."""
-    max_redirects: int = 5
+    max_redirects: Annotated[int, Field(ge=0)] = 5
     """Most redirects that are followed."""
     allow_private: bool = False
     """Whether URLs may lead to loopback, link-local and private addresses."""
@@ -80,8 +83,8 @@ class Host:
     lock: threading.Lock = field(default_factory=threading.Lock)
     next_at: float = 0.0
     """When the next download may begin."""
-    rules: urllib.robotparser.RobotFileParser | None = None
-    """Its robots.txt, once it was asked for."""
+    rules: "urllib.robotparser.RobotFileParser | UserError | None" = None
+    """Its robots.txt, once it was asked for, or why there is no answer."""
 
 
 def download_all(config: FetchConfig, hosts: dict[str, Host], folder: Path, rows: Rows) -> Found:
@@ -128,8 +131,13 @@ def download(config: FetchConfig, host: Host, folder: Path, url: str) -> Path:
     path = folder / name[:2] / name[:32]
     if path.exists():
         return path
-    if config.robots and not _rules(config, host, url).can_fetch(AGENT, url):
-        raise ForbiddenError(f"{url}: its host's robots.txt forbids it")
+    display_name(url)  # refuses what is no URL
+    if config.robots:
+        rules = _rules(config, host, url)
+        if isinstance(rules, UserError):
+            raise UserError(f"{url}: its host's robots.txt cannot be had: {rules}")
+        if not rules.can_fetch(AGENT, url):
+            raise ForbiddenError(f"{url}: its host's robots.txt forbids it")
     pause_s = 1.0
     for attempt in range(config.attempts):
         _wait_turn(config, host)
@@ -163,8 +171,10 @@ def _kind(error: UserError) -> str:
     return f"the server answered {error.status}" if isinstance(error, RefusedError) else "download failed"
 
 
-def _rules(config: FetchConfig, host: Host, url: str) -> urllib.robotparser.RobotFileParser:
-    """The host's robots.txt: none (4xx) allows all, one that cannot be had (5xx, no answer) forbids all (RFC 9309)."""
+def _rules(config: FetchConfig, host: Host, url: str) -> urllib.robotparser.RobotFileParser | UserError:
+    """The host's robots.txt: none (4xx) allows all; where it cannot be had (5xx, no answer) nothing may be fetched
+    (RFC 9309), for the reason that is returned.
+    """
     with host.lock:
         if host.rules is None:
             rules = urllib.robotparser.RobotFileParser()
@@ -174,16 +184,19 @@ def _rules(config: FetchConfig, host: Host, url: str) -> urllib.robotparser.Robo
                 text = data if isinstance(data, bytes) else data.read_bytes()
                 rules.parse(text[: 500 << 10].decode("utf-8", "replace").splitlines())
             except RefusedError as error:
-                rules.parse([] if error.status < 500 else ["User-agent: *", "Disallow: /"])
-            except UserError:
-                rules.parse(["User-agent: *", "Disallow: /"])
-            host.rules = rules
+                rules.parse([])
+                host.rules = error if error.status >= 500 else rules
+            except UserError as error:
+                host.rules = error
+            else:
+                host.rules = rules
         return host.rules
 
 
 def _wait_turn(config: FetchConfig, host: Host) -> None:
     """Sleeps until the host may be asked again."""
-    asked = float(host.rules.crawl_delay(AGENT) or 0) if host.rules is not None else 0.0
+    rules = host.rules
+    asked = float(rules.crawl_delay(AGENT) or 0) if isinstance(rules, urllib.robotparser.RobotFileParser) else 0.0
     delay_s = max(config.delay_s, min(asked, LONGEST_PAUSE_S))
     with host.lock:
         now = time.monotonic()
