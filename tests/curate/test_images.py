@@ -18,6 +18,8 @@ from vl3.curate.steps.quality import blur, colourfulness, entropy, gaussian, mea
 from vl3.curate.steps.words import WordsConfig, fault
 from vl3.errors import UserError
 
+CITY = Path(__file__).parents[2] / "assets/city.jpg"
+
 PLAIN = {"runner": {"kind": "plain"}}
 
 
@@ -255,6 +257,9 @@ def test_pages_are_told_from_scenes() -> None:
     assert density > 0.3
     assert tell(page(colour=True))[0] in ("chart", "screenshot")
     assert tell(picture(1, 300, 200)) == ("scene", 0.0)
+    with Image.open(CITY) as photograph:  # windows and leaves change as densely as letters
+        kind, density = tell(photograph.convert("RGB"))
+    assert kind == "scene" and density > 0.3
 
 
 def refuse_wide(images: list[Image.Image], texts: list[str | None]) -> list[str | None]:

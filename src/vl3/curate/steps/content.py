@@ -1,8 +1,9 @@
 """content: tells scenes, documents, charts and screenshots apart, and how much text a picture holds; without a model.
 
-Text is where sudden changes from left to right, both up and down, lie densely (as in the step `motion`). Pages have
-much of it, few colours and one ground: documents hardly any colour, charts some on a plain ground, screenshots more.
-The limits were chosen on generated pages and photographs; benchmarks/curation_content.py measures how often they hold.
+Text is where sudden changes from left to right, both up and down, lie densely (as in the step `motion`); so do leaves
+and fur. Pages have much of it, few colours and a ground of one colour, which scenes lack: documents hardly any colour,
+charts some on a plain ground, screenshots more. The limits were chosen on generated pages, photographs and wallpapers;
+benchmarks/curation_content.py measures how often they hold.
 """
 
 from functools import partial
@@ -21,6 +22,8 @@ MIN_PAGE_TEXT = 0.07
 """Least text density of a page."""
 MAX_PAGE_COLOUR = 0.55
 """Most coloured share of a page; more is a sign or a packet in a scene."""
+MIN_PAGE_GROUND = 0.25
+"""Least share of a page's most frequent colour."""
 MAX_DOCUMENT_COLOUR = 0.14
 MAX_CHART_COLOUR = 0.3
 MIN_CHART_GROUND = 0.6
@@ -63,12 +66,12 @@ def tell(image: Image.Image) -> tuple[Kind, float]:
     rgb = np.asarray(image)
     density = standing_text((rgb @ GREY)[None])
     coloured = float((rgb.max(2) - rgb.min(2) > COLOURED).mean())
-    if density < MIN_PAGE_TEXT or coloured >= MAX_PAGE_COLOUR:
+    coarse = (rgb >> 4).astype(np.int32) @ np.array([256, 16, 1])
+    ground = float(np.bincount(coarse.ravel()).max()) / coarse.size
+    if density < MIN_PAGE_TEXT or coloured >= MAX_PAGE_COLOUR or ground < MIN_PAGE_GROUND:
         return "scene", density
     if coloured < MAX_DOCUMENT_COLOUR:
         return "document", density
-    coarse = (rgb >> 4).astype(np.int32) @ np.array([256, 16, 1])
-    ground = float(np.bincount(coarse.ravel()).max()) / coarse.size
     return "chart" if coloured <= MAX_CHART_COLOUR and ground >= MIN_CHART_GROUND else "screenshot", density
 
 
