@@ -304,6 +304,10 @@ def test_a_member_of_an_archive_is_sent_as_what_it_is(pictures: Rows, tmp_path: 
         [part, _] = server.bodies[0]["messages"][0]["content"]
         captions(RecaptionConfig(), write, journal, member)
         assert len(server.bodies) == 1
+        gone = member | {"path": [str(tmp_path / "gone.tar")]}
+        assert captions(RecaptionConfig(), write, journal, gone).reasons == [
+            f"no such file: {tmp_path}/gone.tar: at byte 512"
+        ]
     sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2]))))
     assert sent.shape == (30, 40, 3) and np.abs(sent.astype(int) - [0, 0, 255]).max() < 8
 

@@ -12,6 +12,10 @@ from PIL import Image, ImageEnhance, ImageFilter
 from tests.curate.pools import picture, recipe, rows_after, write_table
 from vl3.curate import curate
 from vl3.curate.likeness import Likenesses, look, phash
+from vl3.curate.media import PLACE
+from vl3.curate.step import Place, RowStep
+from vl3.curate.steps import STEPS as STEP_KINDS
+from vl3.curate.steps import agreement, embed
 from vl3.curate.steps.content import tell
 from vl3.curate.steps.decode import jpeg_fault
 from vl3.curate.steps.quality import blur, colourfulness, entropy, gaussian, measure
@@ -277,3 +281,27 @@ def test_a_function_of_ones_own_refuses(tmp_path: Path) -> None:
     for name in ("nowhere:function", "tests.curate.test_images:nothing", "tests.curate.test_images:PLAIN"):
         with pytest.raises(UserError, match=r"safety\.function"):
             curate(recipe(tmp_path, tmp_path / "pool.jsonl", {"safety": {"function": name}}, **PLAIN))
+
+
+def accept_all(images: list[Image.Image], texts: list[str | None]) -> list[str | None]:
+    """A `safety.function` that refuses nothing."""
+    return [None for _ in zip(images, texts, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["quality", "content", "safety", "embed", "agreement"])
+def test_a_picture_that_is_gone_costs_its_row_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(embed, "vision_encoder", lambda *_: lambda images: np.ones((len(images), 2)))
+    monkeypatch.setattr(agreement, "likelihood", lambda _: lambda images, _texts: [1.0] * len(images))
+    for number in range(3):
+        sharp(number).save(tmp_path / f"{number}.png")
+    (tmp_path / "empty.png").touch()
+    paths = [str(tmp_path / file) for file in ("0.png", "gone.png", "1.png", "empty.png", "2.png")]
+    rows = {column: [None] * 5 for column in PLACE} | {"id": list("abcde"), "text": ["a text"] * 5, "path": paths}
+    kind = STEP_KINDS[name]
+    settings = {"function": "tests.curate.test_images:accept_all"} if name == "safety" else {}
+    step = kind.make(kind.config(**settings))
+    assert isinstance(step, RowStep)
+    found = step.start(Place(tmp_path, tmp_path))(rows)
+    assert list(found.reasons) == [None, f"no such file: {paths[1]}", None, f"empty file: {paths[3]}", None]
+    for values in found.columns.values():
+        assert [value is None for value in values] == [False, True, False, True, False]

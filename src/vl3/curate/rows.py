@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS: dict[str, Type] = {
     "id": "string",
+    "given_id": "string",
     "source": "string",
     "licence": "string",
     "kind": "string",
@@ -32,8 +33,9 @@ COLUMNS: dict[str, Type] = {
     "dropped_by": "string",
     "drop_reason": "string",
 }
-"""Columns of the raw pool. Media lie at `path`, the whole file or `size` bytes from `offset` (in an archive); `url` is
-where they are fetched from; a row may be the part of a video from `start_s` up to `end_s`, in seconds."""
+"""Columns of the raw pool. `given_id` is what a table or archive itself calls the row. Media lie at `path`, the whole
+file or `size` bytes from `offset` (in an archive); `url` is where they are fetched from; a row may be the part of a
+video from `start_s` up to `end_s`, in seconds."""
 
 
 def arrow() -> Any:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from vl3.config import Count, configclass
 from vl3.curate.features import ContrastiveModel
-from vl3.curate.media import PLACE, picture
+from vl3.curate.media import PLACE, picture_batches
 from vl3.curate.step import Found, Place, Rows, RowStep
 
 DEFAULT_LEAST = {"likelihood": 0.06, "similarity": 0.2}
@@ -63,12 +63,13 @@ def agreement_step(config: AgreementConfig) -> RowStep:
             scores: list[float | None] = [None] * len(texts)
             some = [number for number, text in enumerate(texts) if text and text.strip()]
             some.sort(key=lambda number: len(texts[number]))  # rows of one pass are alike long
-            for first in range(0, len(some), config.batch_size):
-                batch = some[first : first + config.batch_size]
-                found = score([picture(rows, number) for number in batch], [texts[number] for number in batch])
-                for number, one in zip(batch, found, strict=True):
+            gone: list[str | None] = [None] * len(texts)
+            for numbers, images in picture_batches(rows, some, config.batch_size, gone):
+                found = score(images, [texts[number] for number in numbers])
+                for number, one in zip(numbers, found, strict=True):
                     scores[number] = one
-            return Found({"agreement": scores}, [_fault(config, one) for one in scores])
+            reasons = [why or _fault(config, one) for why, one in zip(gone, scores, strict=True)]
+            return Found({"agreement": scores}, reasons)
 
         return judge
 

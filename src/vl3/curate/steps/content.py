@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from vl3.config import configclass
-from vl3.curate.media import PLACE, picture
+from vl3.curate.media import PLACE, picture_batches
 from vl3.curate.step import Found, Rows, RowStep, plain
 from vl3.curate.steps.motion import GREY, standing_text
 
@@ -54,9 +54,12 @@ def content_step(config: ContentConfig) -> RowStep:
 
 def judge(config: ContentConfig, rows: Rows) -> Found:
     """Looks at every picture."""
-    found = [tell(picture(rows, number)) for number in range(len(rows["id"]))]
-    columns: Rows = {"content": [kind for kind, _ in found], "text_density": [density for _, density in found]}
-    return Found(columns, [_fault(config, kind, density) for kind, density in found])
+    columns: Rows = {name: [None] * len(rows["id"]) for name in ("content", "text_density")}
+    reasons: list[str | None] = [None] * len(rows["id"])
+    for (number,), (image,) in picture_batches(rows, range(len(reasons)), 1, reasons):
+        columns["content"][number], columns["text_density"][number] = kind, density = tell(image)
+        reasons[number] = _fault(config, kind, density)
+    return Found(columns, reasons)
 
 
 def tell(image: Image.Image) -> tuple[Kind, float]:

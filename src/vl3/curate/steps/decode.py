@@ -13,7 +13,7 @@ from PIL import Image
 
 from vl3.config import Count, configclass
 from vl3.curate.likeness import look, phash
-from vl3.curate.media import PLACE, content, decoded
+from vl3.curate.media import MAX_PICTURE_BYTES, PLACE, content, decoded, name_of
 from vl3.curate.step import Found, Rows, RowStep, plain
 from vl3.errors import UserError
 from vl3.media.info import FetchLimits
@@ -85,17 +85,11 @@ def jpeg_fault(data: bytes) -> str | None:
 
 
 def _opened(config: DecodeConfig, rows: Rows, number: int) -> tuple[Image.Image | None, str | None]:
-    if rows["path"][number] is None:
-        return None, "not fetched: put the step fetch before this one"
+    name = name_of(rows, number)
     try:
-        data = content(rows, number)
-    except OSError as error:
-        return None, f"no such file: {error.strerror}"
-    if not data:
-        return None, "empty file"
-    try:
-        image = decoded(data, FetchLimits(max_pixels=config.max_pixels))
+        data = content(rows, number, MAX_PICTURE_BYTES)
+        image = decoded(data, name, FetchLimits(max_pixels=config.max_pixels))
     except UserError as error:
-        return None, f"cannot be decoded: {error}"
+        return None, str(error)
     fault = jpeg_fault(data) if config.strict_jpeg else None
-    return (None, f"damaged: {fault}") if fault else (image, None)
+    return (None, f"damaged: {name}: {fault}") if fault else (image, None)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from vl3.config import Count, configclass
 from vl3.curate.features import ContrastiveModel, vision_encoder
-from vl3.curate.media import PLACE, picture
+from vl3.curate.media import PLACE, picture_batches
 from vl3.curate.step import Found, Place, Rows, RowStep
 
 
@@ -33,11 +33,12 @@ def embed_step(config: EmbedConfig) -> RowStep:
         encode = clip.images if clip else vision_encoder(config.model, config.device, config.max_tokens)
 
         def embed(rows: Rows) -> Found:
-            found: list[list[float]] = []
-            for first in range(0, len(rows["id"]), config.batch_size):
-                last = min(first + config.batch_size, len(rows["id"]))
-                found += encode([picture(rows, number) for number in range(first, last)]).tolist()
-            return Found({"embedding": found})
+            found: list[list[float] | None] = [None] * len(rows["id"])
+            reasons: list[str | None] = [None] * len(found)
+            for numbers, images in picture_batches(rows, range(len(found)), config.batch_size, reasons):
+                for number, features in zip(numbers, encode(images).tolist(), strict=True):
+                    found[number] = features
+            return Found({"embedding": found}, reasons)
 
         return embed
 

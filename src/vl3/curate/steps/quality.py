@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vl3.config import configclass
-from vl3.curate.media import PLACE, picture
+from vl3.curate.media import PLACE, picture_batches
 from vl3.curate.step import Found, Rows, RowStep, Type, plain
 
 LONG_SIDE = 512
@@ -66,9 +66,14 @@ def quality_step(config: QualityConfig) -> RowStep:
 
 def judge(config: QualityConfig, rows: Rows) -> Found:
     """Measures every picture."""
-    measured = [measure(picture(rows, number)) for number in range(len(rows["id"]))]
-    columns = {name: [one[name] for one in measured] for name in MEASURES}
-    return Found(columns, [_fault(config, one) for one in measured])
+    columns: Rows = {name: [None] * len(rows["id"]) for name in MEASURES}
+    reasons: list[str | None] = [None] * len(rows["id"])
+    for (number,), (image,) in picture_batches(rows, range(len(reasons)), 1, reasons):
+        measured = measure(image)
+        for name in MEASURES:
+            columns[name][number] = measured[name]
+        reasons[number] = _fault(config, measured)
+    return Found(columns, reasons)
 
 
 def measure(image: Image.Image) -> dict[str, float]:

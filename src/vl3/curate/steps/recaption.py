@@ -17,6 +17,7 @@ from vl3.curate.journal import read_journal
 from vl3.curate.media import PLACE, source_of
 from vl3.curate.step import Found, Place, Rows, RowStep
 from vl3.curate.writer import Request, WriterConfig
+from vl3.errors import UserError
 from vl3.media.info import Kind
 
 if TYPE_CHECKING:
@@ -98,11 +99,17 @@ def replies_of(place: Place, config: RecaptionConfig) -> Path:
 
 def recaption(config: RecaptionConfig, asker: Callable[[Sequence[Ask], Judge], list[Judged]], rows: Rows) -> Found:
     """A caption for each row, or the reason why there is none."""
-    asks = [_ask(config, rows, number) for number in range(len(rows["id"]))]
-    found = asker(asks, partial(_judge, config))
-    return Found(
-        {config.to: [one.text or None for one in found]}, [one.trouble and f"caption {one.trouble}" for one in found]
-    )
+    captions: list[str | None] = [None] * len(rows["id"])
+    reasons: list[str | None] = [None] * len(captions)
+    asks: dict[int, Ask] = {}
+    for number in range(len(captions)):
+        try:
+            asks[number] = _ask(config, rows, number)
+        except UserError as error:  # its archive is gone
+            reasons[number] = str(error)
+    for number, one in zip(asks, asker(list(asks.values()), partial(_judge, config)), strict=True):
+        captions[number], reasons[number] = one.text or None, one.trouble and f"caption {one.trouble}"
+    return Found({config.to: captions}, reasons)
 
 
 def _judge(config: RecaptionConfig, text: str, finish_reason: str) -> Judged:

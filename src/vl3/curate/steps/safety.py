@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vl3.config import Count, configclass
-from vl3.curate.media import PLACE, picture
+from vl3.curate.media import PLACE, picture_batches
 from vl3.curate.step import Found, Place, Rows, RowStep
 from vl3.errors import UserError
 
@@ -28,13 +28,13 @@ def safety_step(config: SafetyConfig) -> RowStep:
         function = named(config.function)
 
         def judge(rows: Rows) -> Found:
-            reasons: list[str | None] = []
-            for first in range(0, len(rows["id"]), config.batch_size):
-                last = min(first + config.batch_size, len(rows["id"]))
-                said = function([picture(rows, n) for n in range(first, last)], rows["text"][first:last])
-                if len(said) != last - first:
-                    raise UserError(f"{config.function}: gave {len(said)} answers for {last - first} pictures")
-                reasons += said
+            reasons: list[str | None] = [None] * len(rows["id"])
+            for numbers, images in picture_batches(rows, range(len(reasons)), config.batch_size, reasons):
+                said = function(images, [rows["text"][number] for number in numbers])
+                if len(said) != len(images):
+                    raise UserError(f"{config.function}: gave {len(said)} answers for {len(images)} pictures")
+                for number, reason in zip(numbers, said, strict=True):
+                    reasons[number] = reason
             return Found(reasons=reasons)
 
         return judge
