@@ -22,6 +22,8 @@ PLACE = ("path", "offset", "size", "url", "given_id")
 """The columns that say where a row's media lie and what they are called."""
 MAX_PICTURE_BYTES = 256 << 20
 """Largest file that is read as a picture."""
+MAX_NAME = 400
+"""Most characters of a name in a message."""
 
 
 def content(rows: Rows, number: int, max_bytes: int | None = None) -> bytes:
@@ -49,7 +51,8 @@ def name_of(rows: Rows, number: int) -> str:
     """What messages call a row's media: the URL, the path, or an archive and the member's key in it."""
     url, key = (rows[column][number] if column in rows else None for column in ("url", "given_id"))
     path, offset = rows["path"][number], rows["offset"][number]
-    return str(url or (path if offset is None else f"{path}: {key or f'at byte {offset}'}"))
+    name = str(url or (path if offset is None else f"{path}: {key or f'at byte {offset}'}"))
+    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..."
 
 
 def picture(rows: Rows, number: int, limits: FetchLimits = DEFAULT_LIMITS) -> Image.Image:
