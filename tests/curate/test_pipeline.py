@@ -126,6 +126,7 @@ def test_one_row_may_become_several() -> None:
         ({"shape": {"min_sid": 3}}, "part_rows=5", "unknown key 'min_sid'; did you mean 'min_side'"),
         ({"decode": None}, "steps.shape.min_side=x", "steps.shape: min_side"),
         ({"decode": None}, "output=???", "output is left open"),
+        ({"export": None, "decode": None}, "part_rows=5", "steps.decode comes after steps.export"),
         ({"decode": None}, "sources.1.path=x", "is not a number from 0 to 0"),
         ({"decode": None}, "sources.0.path=nowhere", "nowhere: no such file or folder"),
     ],
@@ -157,6 +158,24 @@ def test_a_recipe_is_kept_in_the_order_of_its_steps(tmp_path: Path, pool: Path) 
     (tmp_path / "kept.yaml").write_text(yaml.safe_dump(plain_recipe(config), sort_keys=False))
     again = read_recipe(tmp_path / "kept.yaml")
     assert list(again.steps) == ["shape", "decode", "exact"] and again == config
+
+
+def test_a_step_that_the_command_line_adds_is_done_in_its_place() -> None:
+    added = ["steps.leaks.benchmarks=[bench]", "steps.fetch={}", "steps.near-strict.max_distance=3", "steps.exact=off"]
+    config = read_recipe(ROOT / "recipes/curate/images.yaml", ["sources.0.path=pool", "output=out", *added])
+    assert list(config.steps)[:7] == ["fetch", "decode", "shape", "words", "leaks", "near", "near-strict"]
+    assert list(config.steps)[-1] == "export"
+    whole = read_recipe(ROOT / "recipes/curate/images.yaml", ["sources=[{path: a}]", "output=b", "steps={decode: {}}"])
+    assert list(whole.steps) == ["decode"]
+
+
+def test_a_benchmark_of_the_command_line_is_not_in_the_set(tmp_path: Path, pool: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    picture(2).save(tmp_path / "bench" / "2.png")
+    steps = {"decode": None, "exact": None, "export": None}
+    curate(recipe(tmp_path, pool, steps, f"steps.leaks.benchmarks=[{tmp_path / 'bench'}]", **PLAIN))
+    written = (tmp_path / "out/set/train.jsonl").read_text()
+    assert "picture 1" in written and "picture 2" not in written
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "curate").glob("*.yaml")), ids=lambda path: path.stem)

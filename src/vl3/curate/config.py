@@ -8,7 +8,7 @@ import yaml
 from pydantic import BeforeValidator
 
 from vl3.config import Count, configclass, decode, read_yaml
-from vl3.curate.steps import STEPS
+from vl3.curate.steps import STEPS, kind_of
 from vl3.errors import UserError
 
 OPEN = "???"
@@ -62,7 +62,7 @@ def _steps(given: Any) -> Any:
         raise ValueError("steps is a mapping of names to settings")
     steps = {}
     for name, settings in given.items():
-        kind = str(name).partition("-")[0]
+        kind = kind_of(str(name))
         if kind not in STEPS:
             raise ValueError(f"no step {kind!r}; there are {', '.join(STEPS)}")
         config_class = STEPS[kind].config
@@ -94,10 +94,17 @@ class CurateConfig:
     def __post_init__(self) -> None:
         if not self.sources or not self.steps:
             raise ValueError("a recipe needs sources and steps")
+        *_, last = names = list(self.steps)
+        for name in names:
+            if kind_of(name) == "export" and name != last:
+                raise ValueError(
+                    f"steps.{last} comes after steps.{name}, so that the set would not show it; put export last"
+                )
 
 
 def read_recipe(path: str | Path, assignments: list[str] | None = None) -> CurateConfig:
-    """The config of a recipe with `key=value` overrides, `sources.0.path=...` for those of a list.
+    """The config of a recipe with `key=value` overrides, `sources.0.path=...` for those of a list. A step that they add
+    is done where its kind stands in `STEPS`.
 
     UserError for a missing file, an unknown key or step, an absurd value, or a key that is still open (`???`).
     """
@@ -105,7 +112,10 @@ def read_recipe(path: str | Path, assignments: list[str] | None = None) -> Curat
     if not isinstance(data, dict):
         raise UserError(f"{path}: a recipe is a mapping of keys to values")
     for text in assignments or []:
+        known = list(data["steps"]) if isinstance(data.get("steps"), dict) else []
         _assign(data, text)
+        if text.startswith("steps."):
+            data["steps"] = _in_place(data["steps"], known)
     _refuse_open(data, str(path))
     return decode(CurateConfig, data, str(path))
 
@@ -141,6 +151,19 @@ def _assign(data: Any, text: str) -> None:
         node[int(leaf)] = new
     else:
         node[leaf] = new
+
+
+def _in_place(steps: dict[str, Any], known: list[str]) -> dict[str, Any]:
+    """The steps with those that are not `known` before the first of a kind that comes later: at the end, what they
+    drop would be in the set already."""
+    rank = {kind: number for number, kind in enumerate(STEPS)}
+    names = list(known)
+    for name in steps:
+        if name not in known:
+            own = rank.get(kind_of(name), len(rank))
+            later = (at for at, other in enumerate(names) if rank.get(kind_of(str(other)), -1) > own)
+            names.insert(next(later, len(names)), name)
+    return {name: steps[name] for name in names}
 
 
 def _child(node: Any, key: str, path: str) -> Any:

@@ -30,7 +30,7 @@ from vl3.curate.config import CurateConfig, plain_recipe
 from vl3.curate.rows import COLUMNS, apply, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, run_parts
 from vl3.curate.step import Place, PoolStep, Rows, RowStep, Step
-from vl3.curate.steps import STEPS
+from vl3.curate.steps import STEPS, make_step
 from vl3.errors import UserError
 from vl3.media.info import Kind
 
@@ -149,7 +149,7 @@ class FilePool:
 
 def _run(config: CurateConfig, name: str, before: Path, place: Place, on_progress: OnProgress) -> None:
     """Makes the files of one step that are missing."""
-    step: Step = STEPS[name.partition("-")[0]].make(config.steps[name])
+    step: Step = make_step(name, config.steps[name])
     parts = parts_of(before)
     if isinstance(step, PoolStep):
         on_progress(name, 0, len(parts))
@@ -167,7 +167,7 @@ def _check_inputs(config: CurateConfig) -> None:
     """UserError, before any work, for a column that a step reads and none before it makes."""
     known = set(COLUMNS)
     for name, settings in config.steps.items():
-        step = STEPS[name.partition("-")[0]].make(settings)
+        step = make_step(name, settings)
         for column in step.inputs:
             if column not in known:
                 makers = [kind for kind, entry in STEPS.items() if _makes(entry.config, entry.make, column)]
@@ -199,7 +199,7 @@ def _run_on_pool(step: PoolStep, name: str, parts: Sequence[Path], place: Place)
 
 
 def _notes(config: CurateConfig, name: str, place: Place) -> list[str]:
-    step: Step = STEPS[name.partition("-")[0]].make(config.steps[name])
+    step: Step = make_step(name, config.steps[name])
     return list(step.notes(place)) if isinstance(step, RowStep) else []
 
 

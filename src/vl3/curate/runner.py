@@ -11,7 +11,7 @@ from typing import Any
 from vl3.curate.config import RunnerConfig
 from vl3.curate.rows import apply, read_part, rows_of, seen, write_part
 from vl3.curate.step import Found, Place, Rows, RowStep
-from vl3.curate.steps import STEPS
+from vl3.curate.steps import make_step
 from vl3.errors import UserError
 
 
@@ -25,7 +25,7 @@ class Job:
 
     def start(self) -> "Worker":
         """In a worker: the step, made ready."""
-        step = STEPS[self.name.partition("-")[0]].make(self.config)
+        step = make_step(self.name, self.config)
         assert isinstance(step, RowStep)
         return Worker(self, step)
 

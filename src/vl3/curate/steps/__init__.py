@@ -42,24 +42,35 @@ class Kind:
 STEPS: dict[str, Kind] = {
     "fetch": Kind(FetchConfig, fetch_step),
     "decode": Kind(DecodeConfig, decode_step),
+    "shots": Kind(ShotsConfig, shots_step),
+    "events": Kind(EventsConfig, events_step),
+    "motion": Kind(MotionConfig, motion_step),
     "shape": Kind(ShapeConfig, shape_step),
+    "words": Kind(WordsConfig, words_step),
+    "leaks": Kind(LeaksConfig, leaks_step),
     "exact": Kind(ExactConfig, exact_step),
     "near": Kind(NearConfig, near_step),
-    "leaks": Kind(LeaksConfig, leaks_step),
     "quality": Kind(QualityConfig, quality_step),
+    "content": Kind(ContentConfig, content_step),
+    "safety": Kind(SafetyConfig, safety_step),
+    "agreement": Kind(AgreementConfig, agreement_step),
     "embed": Kind(EmbedConfig, embed_step),
     "aesthetic": Kind(AestheticConfig, aesthetic_step),
-    "agreement": Kind(AgreementConfig, agreement_step),
     "cluster": Kind(ClusterConfig, cluster_step),
     "similar": Kind(SimilarConfig, similar_step),
     "balance": Kind(BalanceConfig, balance_step),
-    "content": Kind(ContentConfig, content_step),
-    "safety": Kind(SafetyConfig, safety_step),
-    "words": Kind(WordsConfig, words_step),
-    "events": Kind(EventsConfig, events_step),
-    "shots": Kind(ShotsConfig, shots_step),
-    "motion": Kind(MotionConfig, motion_step),
     "recaption": Kind(RecaptionConfig, recaption_step),
     "tasks": Kind(TasksConfig, tasks_step),
     "export": Kind(ExportConfig, export_step),
 }
+"""In the order in which they make sense: where a step that the command line adds to a recipe goes."""
+
+
+def kind_of(name: str) -> str:
+    """The kind of step that a name in a recipe stands for: `recaption` for `recaption-short`."""
+    return name.partition("-")[0]
+
+
+def make_step(name: str, settings: Any) -> Step:
+    """The step of that name in a recipe."""
+    return STEPS[kind_of(name)].make(settings)
