@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from tests.curate.pools import picture, recipe, rows_after, write_table
-from vl3.curate import curate, pipeline, read_recipe
+from vl3.curate import curate, read_recipe
 from vl3.curate.config import plain_recipe
+from vl3.curate.folder import claimed
 from vl3.curate.pipeline import parts_of
 from vl3.curate.rows import COLUMNS, apply, table_of
 from vl3.curate.step import Found
@@ -146,8 +147,38 @@ def test_a_step_may_come_twice_and_be_left_out(tmp_path: Path, pool: Path) -> No
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, pool: Path) -> None:
     config = recipe(tmp_path, pool, STEPS, **PLAIN)
-    with pipeline._locked(Path(config.output)), pytest.raises(UserError, match="another run"):
+    with claimed(Path(config.output), [str(pool)]), pytest.raises(UserError, match="another run"):
         curate(config)
+
+
+@pytest.mark.parametrize("inside", ["set/mine.jsonl", "steps/00_mine/a.txt", "recipe.yaml"])
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, pool: Path, inside: str) -> None:
+    config = recipe(tmp_path, pool, {"decode": None, "export": None}, **PLAIN)
+    mine = Path(config.output) / inside
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UserError, match=r"out: holds .* set another output="):
+        curate(config)
+    assert mine.read_text() == "mine" and len(list(Path(config.output).rglob("*"))) == inside.count("/") + 1
+
+
+def test_a_run_on_other_sources_is_left_alone_unless_asked_for(tmp_path: Path, pool: Path) -> None:
+    curate(recipe(tmp_path, pool, STEPS, **PLAIN))
+    kept = digests(tmp_path / "out/steps/03_exact")
+    (tmp_path / "other").mkdir()
+    picture(9).save(tmp_path / "other/9.png")
+    other = recipe(tmp_path, tmp_path / "other", STEPS, **PLAIN)
+    with pytest.raises(UserError, match=r"run on other sources .*pool.jsonl.* --from source"):
+        curate(other)
+    assert digests(tmp_path / "out/steps/03_exact") == kept
+    assert curate(other, start="source")[-1].rows == 1
+    assert curate(other)[-1].reused
+
+
+def test_an_output_that_cannot_be_a_folder_is_told(tmp_path: Path, pool: Path) -> None:
+    for output in (pool, Path("/proc/nothing")):
+        with pytest.raises(UserError, match=f"{output}: no folder to write to: .*; set another output="):
+            curate(recipe(tmp_path, pool, STEPS, f"output={output}", **PLAIN))
 
 
 ROOT = Path(__file__).parents[2]

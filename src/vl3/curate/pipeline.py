@@ -1,5 +1,6 @@
 """The engine: each step turns the files of the one before into files of its own.
 
+    OUTPUT/vl3-curate.json       says that the folder is a run's, and on which sources
     OUTPUT/recipe.yaml           the settings, every default written out
     OUTPUT/media/                what was fetched or taken out of tables
     OUTPUT/steps/00_source/      the raw pool: part-00000.parquet, part-00001.parquet, ...
@@ -10,14 +11,12 @@ fingerprint of the settings of this step and all before it, and of the sources: 
 done anew, and all after it.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ import yaml
 from vl3 import __version__
 from vl3.curate import sources
 from vl3.curate.config import CurateConfig, plain_recipe
+from vl3.curate.folder import claimed
 from vl3.curate.rows import COLUMNS, apply, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, run_parts
 from vl3.curate.step import Place, PoolStep, Rows, RowStep, Step
@@ -78,7 +78,7 @@ def curate(
             raise UserError(f"the recipe has no step {name!r}; it has {', '.join(names)}")
     _check_inputs(config)
     output = Path(config.output)
-    with _locked(output):
+    with claimed(output, [source.path for source in config.sources], other_sources=start == SOURCE):
         (output / "recipe.yaml").write_text(yaml.safe_dump(plain_recipe(config), sort_keys=False), encoding="utf-8")
         outcomes: list[Outcome] = []
         fingerprint = ""
@@ -251,15 +251,3 @@ def _clear(output: Path, number: int) -> None:
     for folder in (output / "steps").glob("[0-9][0-9]_*"):
         if int(folder.name[:2]) >= number:
             shutil.rmtree(folder)
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """One run at a time in an output folder."""
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"{output}: another run is at work in this folder; wait for it, or set output=") from error
-        yield
