@@ -1,6 +1,7 @@
 """Video pools: shots are cut where they were joined, motion and standing text are measured, clips are captioned."""
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.curate.clips import pan, scene, still, write_frames, written_over
-from tests.curate.pools import recipe, rows_after
+from tests.curate.pools import recipe, rows_after, write_table
 from tests.servers import serving
 from vl3.curate import curate
 from vl3.curate.steps.motion import MotionConfig, grey_frames, measure, motion, standing_text
@@ -185,3 +186,24 @@ def test_a_pool_of_videos_becomes_captioned_clips(tmp_path: Path) -> None:
     assert last.notes == ["2 replies, 14 tokens read, 18 written"]
     assert last.kept == 2 and rows_after(again) == rows
     assert len(asked) == 2, "a step that is done again asks for nothing that it was told"
+
+
+@pytest.mark.parametrize("steps", [{}, {"decode": {}}, {"shots": {"detector": "none"}}])
+def test_media_that_no_step_has_opened_are_opened_before_they_are_in_the_set(
+    tmp_path: Path, steps: dict[str, Any]
+) -> None:
+    for name, data in {
+        "whole.mp4": CITY.read_bytes(),
+        "zeros.mp4": bytes(4000),
+        "cut.mp4": CITY.read_bytes()[:3000],
+        "whole.jpg": CITY.with_suffix(".jpg").read_bytes(),
+        "cut.jpg": CITY.with_suffix(".jpg").read_bytes()[:500],
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    names = ["whole.mp4", "zeros.mp4", "cut.mp4", "gone.mp4", "whole.jpg", "cut.jpg"]
+    pool = write_table(tmp_path, [{"path": name, "text": f"words of {name}"} for name in names])
+    *_, last = curate(recipe(tmp_path, pool, {**steps, "export": {}}, runner={"kind": "plain"}))
+    lines = [json.loads(line) for line in (tmp_path / "out/set/train.jsonl").read_text().splitlines()]
+    assert [line["conversations"][1]["value"] for line in lines] == ["words of whole.mp4", "words of whole.jpg"]
+    dropped = [row["drop_reason"].partition(": ")[0] for row in rows_after(last) if row["dropped_by"]]
+    assert len(dropped) == 4 and set(dropped) <= {"cannot be decoded", "no such file"}

@@ -50,9 +50,7 @@ def _lock(output: Path) -> IO[str]:
     output.mkdir(parents=True, exist_ok=True)
     others = sorted({path.name for path in output.iterdir()} - {LOCK, MARK, UNFINISHED})
     if others and not (output / MARK).exists():
-        raise UserError(
-            f"{output}: holds {others[0]} and no run, which would write over it; set another output="
-        )
+        raise UserError(f"{output}: holds {others[0]} and no run, which would write over it; set another output=")
     lock = (output / LOCK).open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,6 +27,7 @@ from vl3 import __version__
 from vl3.curate import sources
 from vl3.curate.config import CurateConfig, plain_recipe
 from vl3.curate.folder import claimed
+from vl3.curate.media import PLACE
 from vl3.curate.rows import COLUMNS, apply, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, run_parts
 from vl3.curate.step import Place, PoolStep, Rows, RowStep, Step
@@ -36,6 +37,8 @@ from vl3.media.info import Kind
 
 SOURCE = "source"
 """What the reading of the raw pool is called among the steps."""
+
+KINDS: tuple[Kind, ...] = ("image", "video")
 
 OnProgress = Callable[[str, int, int], None]
 """Told the step, and how many of its files are finished out of how many."""
@@ -95,11 +98,12 @@ def curate(
             if outcome is None:
                 began = time.monotonic()
                 _note(folder, fingerprint, None)
+                place = Place(output, folder, _opened(config, names[1:number]))
                 if number == 0:
-                    sources.write(config, Place(output, folder), lambda done: on_progress(SOURCE, done, 0))
+                    sources.write(config, place, lambda done: on_progress(SOURCE, done, 0))
                 else:
-                    _run(config, name, outcomes[-1].folder, Place(output, folder), on_progress)
-                notes = _notes(config, name, Place(output, folder)) if number else []
+                    _run(config, name, outcomes[-1].folder, place, on_progress)
+                notes = _notes(config, name, place) if number else []
                 outcome = _summary(folder, name, notes, time.monotonic() - began)
                 _note(folder, fingerprint, outcome)
             outcomes.append(outcome)
@@ -161,6 +165,13 @@ def _run(config: CurateConfig, name: str, before: Path, place: Place, on_progres
     on_progress(name, done, len(parts))
     for number, _ in enumerate(run_parts(Job(name, config.steps[name], place), step, pending, config.runner)):
         on_progress(name, done + number + 1, len(parts))
+
+
+def _opened(config: CurateConfig, names: Sequence[str]) -> frozenset[Kind]:
+    """Kinds of media that some of these steps open."""
+    steps = [make_step(name, config.steps[name]) for name in names]
+    openers = [step for step in steps if isinstance(step, RowStep) and set(PLACE) <= set(step.inputs)]
+    return frozenset(kind for kind in KINDS if any(step.only in (None, kind) for step in openers))
 
 
 def _check_inputs(config: CurateConfig) -> None:

@@ -42,6 +42,8 @@ class Place:
     """The run's folder."""
     folder: Path
     """The step's own folder, for what it writes beside its rows."""
+    opened: frozenset[Kind] = frozenset()
+    """Kinds of media of which a step before has opened all that are left."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 - `jsonl`: OUTPUT/set/train.jsonl, which names the media where they lie; those inside archives are taken out of them.
 - `webdataset`: OUTPUT/set/train-00000.tar, ...: each sample's .json beside its media.
 - `parquet`: OUTPUT/set/train-00000.parquet, ...: conversations, with the media's bytes.
+
+Media that no step of the recipe has opened (videos among images, say) are opened here, so that none is in the set
+unseen.
 """
 
 import hashlib
@@ -11,17 +14,25 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from vl3.config import Count, configclass
-from vl3.curate.media import PLACE, content, keep
+from vl3.config import Count, SamplingConfig, configclass
+from vl3.curate.media import PLACE, content, keep, picture, source_of
 from vl3.curate.rows import arrow, write_part
 from vl3.curate.step import Found, Place, Pool, PoolStep, Rows
+from vl3.errors import UserError
+from vl3.media import Decoder
+from vl3.media.info import Kind
 
 KEPT = ("id", "source", "licence")
 """Columns that go into samples as they are."""
+
+NUM_FRAMES = 3
+"""Frames of a video that are looked at, from its beginning to its end, where no step has opened it."""
+SIDE = 64
+"""Their height and width, in pixels."""
 
 TIMES = {"start_s": "start_time", "end_s": "end_time"}
 """What samples call a clip's times."""
@@ -59,7 +70,7 @@ class ExportConfig:
 
 
 def export_step(config: ExportConfig) -> PoolStep:
-    """Drops rows without a text."""
+    """Drops rows without a text, and those whose media cannot be opened where no step before has tried."""
     return PoolStep(config.inputs, {}, partial(export, config))
 
 
@@ -71,20 +82,44 @@ def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
     unfinished.mkdir()
     reasons: list[str | None] = []
 
-    def samples() -> Iterator[tuple[dict[str, Any], Rows, int]]:
+    def samples(decoder: Decoder) -> Iterator[tuple[dict[str, Any], Rows, int]]:
+        fault = lru_cache(1)(partial(_fault, decoder))  # clips of one video follow each other
         for rows in pool.batches(config.inputs):
             for number in range(len(rows["id"])):
+                kind = rows["kind"][number]
                 text = next((rows[name][number] for name in config.texts if rows[name][number]), None)
-                reasons.append(None if text else "no text")
-                if text:
-                    yield _sample(config, rows, number, text), rows, number
+                told = [] if text is None else [_sample(config, rows, number, text)]
                 for built in (rows["samples"][number] or []) if config.tasks else []:
-                    yield _kept(rows, number) | {rows["kind"][number]: None} | json.loads(built), rows, number
+                    told.append(_kept(rows, number) | {kind: None} | json.loads(built))
+                unseen = told and kind not in place.opened
+                trouble = fault(kind, *(rows[name][number] for name in PLACE)) if unseen else None
+                reasons.append(trouble or (None if text else "no text"))
+                for sample in [] if trouble else told:
+                    yield sample, rows, number
 
-    _WRITERS[config.form](config, samples(), unfinished, place.output)
+    with Decoder() as decoder:
+        _WRITERS[config.form](config, samples(decoder), unfinished, place.output)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     return Found(reasons=reasons)
+
+
+def _fault(decoder: Decoder, kind: Kind, path: str | None, offset: int | None, size: int | None) -> str | None:
+    """Why a medium cannot be trained on: of a picture the whole is decoded, of a video some frames."""
+    if path is None:
+        return "not fetched: put the step fetch before this one"
+    rows: Rows = {"path": [path], "offset": [offset], "size": [size]}
+    try:
+        if kind == "image":
+            picture(rows, 0)
+        else:
+            info = decoder.probe(source_of(rows, 0), SamplingConfig(num_frames=NUM_FRAMES), kind)
+            decoder.salvage(info, (min(info.height, SIDE), min(info.width, SIDE)))
+    except OSError as error:
+        return f"no such file: {error.strerror}"
+    except UserError as error:
+        return f"cannot be decoded: {error}"
+    return None
 
 
 def _sample(config: ExportConfig, rows: Rows, number: int, text: str) -> dict[str, Any]:
