@@ -23,7 +23,7 @@ from curation_data import build
 from rich.progress import Progress
 
 from vl3.curate import curate, read_recipe
-from vl3.curate.pipeline import parts_of
+from vl3.curate.record import parts_of
 from vl3.curate.rows import read_part
 
 TARGETS = {

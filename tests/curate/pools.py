@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from vl3.curate import CurateConfig, read_recipe
-from vl3.curate.pipeline import Outcome, parts_of
+from vl3.curate.record import Outcome, parts_of
 from vl3.curate.rows import read_part
 
 

@@ -1,6 +1,5 @@
 """The datasheet: its counts are the run's, it is whole and safe, and a browser shows it."""
 
-import json
 import re
 import shutil
 from collections import Counter
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.curate.pools import picture
 from vl3.curate.datasheet import histogram, principal_components, write_datasheet
+from vl3.curate.record import Outcome, write_record
 from vl3.curate.rows import COLUMNS, table_of, write_part
 from vl3.curate.step import Type
 from vl3.curate.survey import Sample, balance, survey
@@ -77,8 +77,8 @@ def run_folder(folder: Path, num_parts: int = 3) -> Path:
             values = {column: [row[column] for row in some] for column in types if column in some[0]}
             write_part(step / f"part-{part:05d}.parquet", table_of(values, types))
         notes = ["12 replies"] if name == "score" else []
-        outcome = {"rows": NUM_ROWS, "kept": kept, "reasons": reasons, "notes": notes, "seconds": 1.5}
-        (step / "step.json").write_text(json.dumps({"fingerprint": "x", "outcome": outcome}))
+        outcome = Outcome(name, step, NUM_ROWS, kept, reasons, notes, 1.5, digest=name)
+        write_record(step, "x", list(STEPS)[at - 1] if at else "", outcome)
     recipe = {"output": "run", "sources": [{"path": "pictures/", "name": "pool", "licence": "CC0"}], "steps": {}}
     (folder / "run/recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder / "run"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.curate.pools import recipe, rows_after, write_table
 from vl3.curate import curate
-from vl3.curate.pipeline import parts_of
+from vl3.curate.record import parts_of
 
 LOCAL = {"allow_private": True}
 PLAIN = {"runner": {"kind": "plain"}}

@@ -12,7 +12,7 @@ from tests.curate.pools import picture, recipe, rows_after, write_table
 from vl3.curate import curate, read_recipe
 from vl3.curate.config import plain_recipe
 from vl3.curate.folder import claimed
-from vl3.curate.pipeline import parts_of
+from vl3.curate.record import finished_steps, parts_of
 from vl3.curate.rows import COLUMNS, apply, table_of
 from vl3.curate.step import Found
 from vl3.curate.steps import STEPS as STEP_KINDS
@@ -72,6 +72,44 @@ def test_a_finished_step_is_done_again_only_when_its_settings_or_sources_change(
     assert reused() == [False] * 4
 
 
+EXPORTED: dict[str, Any] = {**STEPS, "words": {"min_words": 1, "boilerplate": False, "min_letters": 0}, "export": None}
+
+
+def test_steps_whose_rows_come_out_the_same_stay(tmp_path: Path, pool: Path) -> None:
+    def reused(*assignments: str, start: str | None = None, end: str | None = None) -> list[bool]:
+        return [o.reused for o in curate(recipe(tmp_path, pool, EXPORTED, *assignments, **PLAIN), start, end)]
+
+    assert reused() == [False] * 6
+    assert reused(start="shape", end="shape") == [True, True, False]
+    assert reused() == [True] * 6
+    assert reused("steps.shape.min_side=39") == [True, True, False, True, True, True], "nothing else is dropped"
+    assert reused("steps.words.min_letters=1", end="words") == [True] * 4 + [False]
+    assert [outcome.name for outcome in finished_steps(tmp_path / "out")] == ["source", *EXPORTED][:5]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "end"),
+    [("steps.words.min_letters=1", "words"), ("steps.export=off", None), ("steps.export.texts=[label]", "words")],
+)
+def test_a_set_that_is_no_longer_that_of_the_steps_is_put_aside_and_told(
+    tmp_path: Path, pool: Path, caplog: pytest.LogCaptureFixture, assignment: str, end: str | None
+) -> None:
+    whole = recipe(tmp_path, pool, EXPORTED, **PLAIN)
+    curate(whole)
+    curate(whole, end="words")
+    written = (tmp_path / "out/set/train.jsonl").read_bytes()
+    curate(recipe(tmp_path, pool, EXPORTED, assignment, **PLAIN), end=end)
+    assert not (tmp_path / "out/set").exists() and "is of other steps or settings" in caplog.text
+    assert (tmp_path / "out/set.stale/train.jsonl").read_bytes() == written
+    curate(whole)
+    assert (tmp_path / "out/set/train.jsonl").read_bytes() == written
+
+
+def test_a_stop_before_the_start_is_refused(tmp_path: Path, pool: Path) -> None:
+    with pytest.raises(UserError, match="--from shape comes after --to decode"):
+        curate(recipe(tmp_path, pool, STEPS, **PLAIN), start="shape", end="decode")
+
+
 @pytest.mark.parametrize("stopped_at", ["source", "decode", "shape", "exact"])
 def test_a_run_that_was_stopped_ends_with_the_same_files(tmp_path: Path, pool: Path, stopped_at: str) -> None:
     whole, halted = tmp_path / "whole", tmp_path / "halted"
@@ -129,6 +167,10 @@ def test_one_row_may_become_several() -> None:
         ({"decode": None}, "output=???", "output is left open"),
         ({"export": None, "decode": None}, "part_rows=5", "steps.decode comes after steps.export"),
         ({"decode": None}, "sources.1.path=x", "is not a number from 0 to 0"),
+        (
+            "part_rows=5",
+            "balance: prefer: the column 'text' holds string",
+        ),
         ({"decode": None}, "sources.0.path=nowhere", "nowhere: no such file or folder"),
     ],
 )

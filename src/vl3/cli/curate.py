@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--show", is_flag=True, help="Print the resolved recipe and stop.")
-@click.option("--from", "start", metavar="STEP", help="Do this step and all after it again.")
+@click.option("--from", "start", metavar="STEP", help="Do this step and all after it, up to --to, again.")
 @click.option("--to", "end", metavar="STEP", help="Stop after this step.")
 @click.option("--datasheet/--no-datasheet", default=True, show_default=True, help="Write OUTPUT/datasheet.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vl3.config import read_yaml
-from vl3.curate.pipeline import Outcome
+from vl3.curate.record import Outcome
 from vl3.curate.survey import Row, Survey, survey
 from vl3.curate.thumbnails import Thumbnails
 from vl3.errors import UserError

@@ -29,9 +29,7 @@ def claimed(output: Path, sources: Sequence[str], other_sources: bool = False) -
     try:
         lock = _lock(output)
     except OSError as error:
-        raise UserError(
-            f"{output}: no folder that can be written to: {error.strerror or error}; set output="
-        ) from error
+        raise UserError(f"{output}: no folder to write to: {error.strerror or error}; set another output=") from error
     with lock:
         before = _marked(output)
         if before not in (None, pools) and not other_sources:

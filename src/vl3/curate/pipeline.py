@@ -7,8 +7,8 @@
     OUTPUT/steps/01_decode/      the same rows, with this step's columns; and so on
 
 A file is written whole or not at all, so that a run that was stopped goes on after the last one. `step.json` holds a
-fingerprint of the settings of this step and all before it, and of the sources: a step whose fingerprint has changed is
-done anew, and all after it.
+fingerprint of the step's settings, of the rows that it was given, and of the sources: a step whose fingerprint has
+changed is done anew, and those after it if its rows came out otherwise.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,14 @@ from vl3.curate import sources
 from vl3.curate.config import CurateConfig, plain_recipe
 from vl3.curate.folder import claimed
 from vl3.curate.media import PLACE
-from vl3.curate.rows import COLUMNS, apply, counts, read_part, rows_of, seen, write_part
+from vl3.curate.record import Outcome, digest_of, finished, parts_of, read_record, write_record
+from vl3.curate.rows import COLUMNS, apply, arrow, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, run_parts
 from vl3.curate.step import Place, PoolStep, Rows, RowStep, Step
-from vl3.curate.steps import STEPS, make_step
+from vl3.curate.steps import STEPS, kind_of, make_step
+from vl3.curate.steps.export import SET
 from vl3.errors import UserError
+from vl3.log import logger
 from vl3.media.info import Kind
 
 SOURCE = "source"
@@ -44,26 +47,6 @@ OnProgress = Callable[[str, int, int], None]
 """Told the step, and how many of its files are finished out of how many."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a step did."""
-
-    name: str
-    folder: Path
-    rows: int = 0
-    """Rows after it, dropped ones included."""
-    kept: int = 0
-    """Rows that no step has dropped so far."""
-    reasons: dict[str, int] = field(default_factory=dict)
-    """Rows that it dropped, by reason."""
-    notes: list[str] = field(default_factory=list)
-    """What the step says of itself."""
-    seconds: float = 0.0
-    """How long the run that finished it worked on it."""
-    reused: bool = False
-    """Whether it was finished by an earlier run."""
-
-
 def curate(
     config: CurateConfig,
     start: str | None = None,
@@ -72,60 +55,44 @@ def curate(
 ) -> list[Outcome]:
     """Does what a recipe says; steps that are finished are not done again.
 
-    start: do this step and all after it again. end: stop after this step. UserError for a name that is no step of the
-    recipe, and for whatever a step cannot read.
+    start: do this step and all after it, up to `end`, again. end: stop after this step. UserError for a name that is no
+    step of the recipe, and for whatever a step cannot read.
     """
     names = [SOURCE, *config.steps]
     for name in (start, end):
         if name is not None and name not in names:
             raise UserError(f"the recipe has no step {name!r}; it has {', '.join(names)}")
+    if start is not None and end is not None and names.index(start) > names.index(end):
+        raise UserError(f"--from {start} comes after --to {end}: nothing would be done")
     _check_inputs(config)
     output = Path(config.output)
+    folders = [output / "steps" / f"{number:02d}_{name}" for number, name in enumerate(names)]
+    pool = sources.manifest(config)
     with claimed(output, [source.path for source in config.sources], other_sources=start == SOURCE):
         (output / "recipe.yaml").write_text(yaml.safe_dump(plain_recipe(config), sort_keys=False), encoding="utf-8")
+        for folder in (output / "steps").glob("[0-9][0-9]_*"):
+            if folder not in folders:
+                shutil.rmtree(folder)
         outcomes: list[Outcome] = []
-        fingerprint = ""
         anew = False
-        for number, name in enumerate(names[: names.index(end) + 1 if end else None]):
-            folder = output / "steps" / f"{number:02d}_{name}"
-            settings = sources.manifest(config) if number == 0 else asdict(config.steps[name])
-            fingerprint = _fingerprint(fingerprint, name, settings)
+        for name, folder in list(zip(names, folders, strict=True))[: names.index(end) + 1 if end else None]:
+            before = outcomes[-1] if outcomes else None
+            mark = _fingerprint(config, pool, name, before)
             anew = anew or name == start
-            if anew or not _belongs(folder, fingerprint):
-                _clear(output, number)
+            if anew or not _belongs(folder, mark):
+                shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-            outcome = _finished(folder, name)
+            outcome = None if _lacks_set(output, name) else finished(folder)
             if outcome is None:
                 began = time.monotonic()
-                _note(folder, fingerprint, None)
-                place = Place(output, folder, _opened(config, names[1:number]))
-                if number == 0:
-                    sources.write(config, place, lambda done: on_progress(SOURCE, done, 0))
-                else:
-                    _run(config, name, outcomes[-1].folder, place, on_progress)
-                notes = _notes(config, name, place) if number else []
+                write_record(folder, mark, before.digest if before else "")
+                place = Place(output, folder, _opened(config, names[1 : len(outcomes)]))
+                notes = _work(config, name, before, place, on_progress)
                 outcome = _summary(folder, name, notes, time.monotonic() - began)
-                _note(folder, fingerprint, outcome)
+                write_record(folder, mark, before.digest if before else "", outcome)
             outcomes.append(outcome)
+        _put_stale_aside(config, pool, outcomes, folders)
         return outcomes
-
-
-def finished_steps(output: Path) -> list[Outcome]:
-    """What the steps of a run's folder did that are finished, the raw pool first. UserError if there is none."""
-    outcomes = []
-    for folder in sorted((output / "steps").glob("[0-9][0-9]_*")):
-        outcome = _finished(folder, folder.name.partition("_")[2])
-        if outcome is None:
-            break
-        outcomes.append(outcome)
-    if not outcomes:
-        raise UserError(f"{output}: holds no finished step of a run of vl3 curate")
-    return outcomes
-
-
-def parts_of(folder: Path) -> list[Path]:
-    """The finished Parquet files of a step, in order."""
-    return sorted(folder.glob("part-*.parquet"))
 
 
 @dataclass(frozen=True)
@@ -151,20 +118,26 @@ class FilePool:
             yield rows_of(table, columns, seen(table, self.only))
 
 
-def _run(config: CurateConfig, name: str, before: Path, place: Place, on_progress: OnProgress) -> None:
-    """Makes the files of one step that are missing."""
+def _work(
+    config: CurateConfig, name: str, before: Outcome | None, place: Place, on_progress: OnProgress
+) -> Sequence[str]:
+    """Makes the files of one step that are missing; returns what it says of itself."""
+    if before is None:
+        sources.write(config, place, lambda done: on_progress(SOURCE, done, 0))
+        return []
     step: Step = make_step(name, config.steps[name])
-    parts = parts_of(before)
+    parts = parts_of(before.folder)
     if isinstance(step, PoolStep):
         on_progress(name, 0, len(parts))
         _run_on_pool(step, name, parts, place)
         on_progress(name, len(parts), len(parts))
-        return
-    pending = [part for part in parts if not (place.folder / part.name).exists()]
+        return []
+    pending = [part for part in parts if not _intact(place.folder / part.name)]
     done = len(parts) - len(pending)
     on_progress(name, done, len(parts))
     for number, _ in enumerate(run_parts(Job(name, config.steps[name], place), step, pending, config.runner)):
         on_progress(name, done + number + 1, len(parts))
+    return step.notes(place)
 
 
 def _opened(config: CurateConfig, names: Sequence[str]) -> frozenset[Kind]:
@@ -209,12 +182,7 @@ def _run_on_pool(step: PoolStep, name: str, parts: Sequence[Path], place: Place)
         write_part(place.folder / part.name, apply(table, places, piece, name, dict(step.outputs)))
 
 
-def _notes(config: CurateConfig, name: str, place: Place) -> list[str]:
-    step: Step = make_step(name, config.steps[name])
-    return list(step.notes(place)) if isinstance(step, RowStep) else []
-
-
-def _summary(folder: Path, name: str, notes: list[str], seconds: float) -> Outcome:
+def _summary(folder: Path, name: str, notes: Sequence[str], seconds: float) -> Outcome:
     """Counts over all files of a step."""
     rows = kept = 0
     reasons: Counter[str] = Counter()
@@ -222,43 +190,53 @@ def _summary(folder: Path, name: str, notes: list[str], seconds: float) -> Outco
         own = counts(read_part(part, ["dropped_by", "drop_reason"]), name)
         rows, kept = rows + own["rows"], kept + own["kept"]
         reasons.update(own["reasons"])
-    return Outcome(name, folder, rows, kept, dict(sorted(reasons.items())), notes, seconds)
+    return Outcome(name, folder, rows, kept, dict(sorted(reasons.items())), list(notes), seconds, digest_of(folder))
 
 
 # ----------------------------------------------------------------------------------------------- what was done before
 
 
-def _fingerprint(before: str, name: str, settings: Any) -> str:
-    facts = json.dumps([before, name, settings, __version__], sort_keys=True, default=str)
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+def _fingerprint(config: CurateConfig, pool: Any, name: str, before: Outcome | None) -> str:
+    """Of all that a step depends on: its settings, the rows that it is given, and the files of the pool."""
+    settings = asdict(config.steps[name]) if before else None
+    facts = [pool, before and before.digest, name, settings, __version__]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _belongs(folder: Path, fingerprint: str) -> bool:
     """Whether a folder holds the work, finished or not, of a step with this fingerprint."""
-    file = folder / "step.json"
-    return file.exists() and json.loads(file.read_text(encoding="utf-8"))["fingerprint"] == fingerprint
+    record = read_record(folder)
+    return record is not None and record.fingerprint == fingerprint
 
 
-def _finished(folder: Path, name: str) -> Outcome | None:
-    file = folder / "step.json"
-    if not file.exists():
-        return None
-    said = json.loads(file.read_text(encoding="utf-8"))["outcome"]
-    return Outcome(name, folder, reused=True, **said) if said else None
+def _intact(part: Path) -> bool:
+    """Whether a Parquet file is there, and whole: a crash of the machine may leave an empty one."""
+    try:
+        arrow().parquet.read_metadata(part)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
-def _note(folder: Path, fingerprint: str, outcome: Outcome | None) -> None:
-    """Says whose work a folder holds and, when it is finished, what came of it."""
-    said = None
-    if outcome is not None:
-        said = {key: value for key, value in asdict(outcome).items() if key not in ("name", "folder", "reused")}
-    unfinished = folder / "step.json.unfinished"
-    unfinished.write_text(json.dumps({"fingerprint": fingerprint, "outcome": said}, indent=1), encoding="utf-8")
-    unfinished.replace(folder / "step.json")
+def _lacks_set(output: Path, name: str) -> bool:
+    """Whether a step must be done for want of the set that it wrote."""
+    return kind_of(name) == "export" and not (output / SET).is_dir()
 
 
-def _clear(output: Path, number: int) -> None:
-    """Removes the folders of a step and of all after it."""
-    for folder in (output / "steps").glob("[0-9][0-9]_*"):
-        if int(folder.name[:2]) >= number:
-            shutil.rmtree(folder)
+def _put_stale_aside(config: CurateConfig, pool: Any, outcomes: Sequence[Outcome], folders: Sequence[Path]) -> None:
+    """Removes the first of the later steps that does not follow from those that were done, so that no report goes on
+    with it; those after it stay, as they may be right again. A set that these steps did not write is renamed."""
+    known = list(outcomes)
+    for folder in folders[len(known) :]:
+        if not _belongs(folder, _fingerprint(config, pool, folder.name.partition("_")[2], known[-1])):
+            shutil.rmtree(folder, ignore_errors=True)
+            break
+        if (outcome := finished(folder)) is None:
+            break
+        known.append(outcome)
+    made = Path(config.output) / SET
+    if made.exists() and not any(kind_of(outcome.name) == "export" for outcome in known):
+        stale = made.with_name(f"{SET}.stale")
+        shutil.rmtree(stale, ignore_errors=True)
+        made.rename(stale)
+        logger.warning("%s is of other steps or settings than these, and now called %s", made, stale)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vl3.curate.pipeline import Outcome, finished_steps, parts_of
+from vl3.curate.record import Outcome, finished_steps, parts_of
 from vl3.curate.rows import arrow, read_part
 
 MOST_VALUES = 50_000

@@ -26,6 +26,9 @@ from vl3.errors import UserError
 from vl3.media import Decoder
 from vl3.media.info import Kind
 
+SET = "set"
+"""The folder that is written, in the run's."""
+
 KEPT = ("id", "source", "licence")
 """Columns that go into samples as they are."""
 
@@ -76,8 +79,8 @@ def export_step(config: ExportConfig) -> PoolStep:
 
 def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
     """Writes the set anew."""
-    folder = place.output / "set"
-    unfinished = place.output / "set.unfinished"
+    folder = place.output / SET
+    unfinished = place.output / f"{SET}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     reasons: list[str | None] = []
