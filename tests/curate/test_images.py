@@ -1,6 +1,7 @@
 """Steps that look at pictures and texts, against plain references and known faults."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,49 @@ def test_pages_are_told_from_scenes() -> None:
 
 def refuse_wide(images: list[Image.Image], texts: list[str | None]) -> list[str | None]:
     return ["wide" if image.width > 100 or text == "bad" else None for image, text in zip(images, texts, strict=True)]
+
+
+def raises(_images: list[Image.Image], _texts: list[str | None]) -> list[str | None]:
+    raise LookupError("no weights")
+
+
+def exits(_images: list[Image.Image], _texts: list[str | None]) -> list[str | None]:
+    raise SystemExit(3)
+
+
+def approves(_images: list[Image.Image], _texts: list[str | None]) -> bool:
+    return True
+
+
+def answers_yes(images: list[Image.Image], _texts: list[str | None]) -> list[bool]:
+    return [True for _ in images]
+
+
+def dies(_images: list[Image.Image], _texts: list[str | None]) -> None:
+    os._exit(3)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("raises", r"raised LookupError: no weights, for the 1 pictures from .*1\.png on"),
+        ("exits", "raised SystemExit: 3"),
+        ("approves", "gave True .* it must give a list"),
+        ("answers_yes", r"gave \[True\] .* it must give a list"),
+    ],
+)
+def test_a_function_that_fails_is_named_with_its_file(tmp_path: Path, function: str, message: str) -> None:
+    picture(1).save(tmp_path / "1.png")
+    steps = {"safety": {"function": f"tests.curate.test_images:{function}"}}
+    with pytest.raises(UserError, match=rf"{function} \(.*test_images\.py\) {message}"):
+        curate(recipe(tmp_path, write_table(tmp_path, [{"image": "1.png"}]), steps, **PLAIN))
+
+
+def test_a_worker_that_dies_is_told_in_a_line(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "1.png")
+    steps = {"safety": {"function": "tests.curate.test_images:dies"}}
+    with pytest.raises(UserError, match=r"steps\.safety: a worker process died"):
+        curate(recipe(tmp_path, write_table(tmp_path, [{"image": "1.png"}]), steps))
 
 
 def test_a_function_of_ones_own_refuses(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_steps_whose_rows_come_out_the_same_stay(tmp_path: Path, pool: Path) -> 
     assert reused(start="shape", end="shape") == [True, True, False]
     assert reused() == [True] * 6
     assert reused("steps.shape.min_side=39") == [True, True, False, True, True, True], "nothing else is dropped"
-    assert reused("steps.words.min_letters=1", end="words") == [True] * 4 + [False]
+    assert reused("steps.words.min_letters=1", end="words") == [True, True, False, True, False]
     assert [outcome.name for outcome in finished_steps(tmp_path / "out")] == ["source", *EXPORTED][:5]
 
 
@@ -132,6 +133,20 @@ def test_a_run_that_was_stopped_ends_with_the_same_files(tmp_path: Path, pool: P
         assert written[:2] == [f"{stopped_at} 1", f"{stopped_at} 2"], "what was finished is not done again"
 
 
+@pytest.mark.parametrize("damaged", ["step.json", "part-00001.parquet"])
+@pytest.mark.parametrize("was_finished", [True, False])
+def test_what_a_crash_has_damaged_is_done_again(tmp_path: Path, pool: Path, damaged: str, was_finished: bool) -> None:
+    config = recipe(tmp_path, pool, EXPORTED, part_rows=5, **PLAIN)
+    folder = curate(config)[2].folder
+    expected = digests(folder)
+    if not was_finished:
+        said = json.loads((folder / "step.json").read_text())
+        (folder / "step.json").write_text(json.dumps(said | {"outcome": None, "sizes": {}}))
+    (folder / damaged).write_bytes(b"")
+    assert [outcome.reused for outcome in curate(config)] == [True, True, False, True, True, True]
+    assert digests(folder) == expected
+
+
 def test_workers_do_what_one_process_does(tmp_path: Path, pool: Path) -> None:
     for kind in ("plain", "native"):
         (tmp_path / kind).mkdir()
@@ -168,9 +183,12 @@ def test_one_row_may_become_several() -> None:
         ({"export": None, "decode": None}, "part_rows=5", "steps.decode comes after steps.export"),
         ({"decode": None}, "sources.1.path=x", "is not a number from 0 to 0"),
         (
+            {"balance": {"by": "label", "prefer": "text"}},
             "part_rows=5",
             "balance: prefer: the column 'text' holds string",
         ),
+        ({"decode": None, "balance": {"by": "phash"}}, "steps.balance.prefer=width", "by: the column 'phash' holds b"),
+        ({"cluster": {"seed": 99999999999999}}, "part_rows=5", "steps.cluster: seed: .* less than 2147483648"),
         ({"decode": None}, "sources.0.path=nowhere", "nowhere: no such file or folder"),
     ],
 )

@@ -64,7 +64,7 @@ def curate(
             raise UserError(f"the recipe has no step {name!r}; it has {', '.join(names)}")
     if start is not None and end is not None and names.index(start) > names.index(end):
         raise UserError(f"--from {start} comes after --to {end}: nothing would be done")
-    _check_inputs(config)
+    _check_steps(config)
     output = Path(config.output)
     folders = [output / "steps" / f"{number:02d}_{name}" for number, name in enumerate(names)]
     pool = sources.manifest(config)
@@ -147,9 +147,10 @@ def _opened(config: CurateConfig, names: Sequence[str]) -> frozenset[Kind]:
     return frozenset(kind for kind in KINDS if any(step.only in (None, kind) for step in openers))
 
 
-def _check_inputs(config: CurateConfig) -> None:
-    """UserError, before any work, for a column that a step reads and none before it makes."""
-    known = set(COLUMNS)
+def _check_steps(config: CurateConfig) -> None:
+    """UserError, before any work, for a column that a step reads and none before it makes, and for what a step cannot
+    work with."""
+    known = dict(COLUMNS)
     for name, settings in config.steps.items():
         step = make_step(name, settings)
         for column in step.inputs:
@@ -157,7 +158,11 @@ def _check_inputs(config: CurateConfig) -> None:
                 makers = [kind for kind, entry in STEPS.items() if _makes(entry.config, entry.make, column)]
                 cure = f"put {' or '.join(makers)} before it" if makers else "see docs/curation.md"
                 raise UserError(f"steps.{name}: reads the column {column!r}, which no step before it makes; {cure}")
-        known |= set(step.outputs)
+        try:
+            step.ready(known)
+        except UserError as error:
+            raise UserError(f"steps.{name}: {error}") from error
+        known |= step.outputs
 
 
 def _makes(config_class: type[Any], make: Callable[[Any], Step], column: str) -> bool:

@@ -1,6 +1,7 @@
 """Daft does the work: one row of its data frame is one Parquet file of a step, one instance of its class one worker."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -88,11 +89,24 @@ def run_parts(job: Job, step: RowStep, parts: Sequence[Path], config: RunnerConf
     if on_ray:
         frame = frame.into_partitions(workers)
     answers = frame.select(frame["part"], Actor().work(frame["part"]).alias("said"))
-    for row in answers.iter_rows(results_buffer_size=1):
+    for row in _answers(answers, job.name):
         said = json.loads(row["said"])
         if "error" in said:
             raise UserError(f"steps.{job.name}: {said['error']}")
         yield Path(row["part"])
+
+
+def _answers(frame: Any, name: str) -> Iterator[dict[str, Any]]:
+    """The rows of a data frame. UserError if a process that works on it has died."""
+    try:
+        yield from frame.iter_rows(results_buffer_size=1)
+    except RuntimeError as error:
+        if "UDF process closed the connection" not in str(error):  # Daft has no type of its own for that
+            raise
+        raise UserError(
+            f"steps.{name}: a worker process died (killed, out of memory, or ended by what it ran); "
+            "run again to go on after the last finished file"
+        ) from error
 
 
 QUIET = {"DO_NOT_TRACK": "1", "DAFT_PROGRESS_BAR": "0", "RAY_TQDM": "0"}
@@ -107,6 +121,7 @@ def open_daft(config: RunnerConfig) -> Any:
         import daft
     except ImportError as error:
         raise UserError("curation needs the curate extra: pip install 'vl3[curate]'") from error
+    logging.getLogger("daft_local_execution").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
     if config.kind == "ray":
         try:
             import ray

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from vl3.errors import UserError
 from vl3.media.info import Kind
 
 Rows = dict[str, list[Any]]
@@ -60,6 +61,9 @@ class RowStep:
     """Rows of the other kind of media pass by untouched."""
     notes: Callable[[Place], Sequence[str]] = lambda _place: ()
     """Called once when the step is finished: lines to tell with its counts, such as what it has cost."""
+    ready: Callable[[Mapping[str, Type]], None] = lambda _columns: None
+    """Called before the first step of a run works, with the types of the columns that there will be: UserError for
+    settings that cannot work then, or for something that is missing on this machine."""
     heavy: bool = False
     """Whether it holds a model (or a crowd of connections): one worker is the default then, not one per processor."""
 
@@ -88,6 +92,9 @@ class PoolStep:
     """Called once; a value or reason for each kept row of `only`, in order, and no `parents`."""
     only: Kind | None = None
     """Rows of the other kind of media pass by untouched."""
+    ready: Callable[[Mapping[str, Type]], None] = lambda _columns: None
+    """Called before the first step of a run works, with the types of the columns that there will be: UserError for
+    settings that cannot work then, or for something that is missing on this machine."""
 
 
 Step = RowStep | PoolStep
@@ -96,3 +103,14 @@ Step = RowStep | PoolStep
 def plain(function: Callable[[Rows], Found]) -> Callable[[Place], Callable[[Rows], Found]]:
     """The `start` of a step that needs no preparation."""
     return lambda _place: function
+
+
+WORDS: Sequence[Type] = ("string",)
+NUMBERS: Sequence[Type] = ("int32", "int64", "float32", "float64")
+
+
+def refuse_column(columns: Mapping[str, Type], column: str, setting: str, types: Sequence[Type]) -> None:
+    """UserError if a setting names a column of another type than these."""
+    if columns[column] not in types:
+        found, wanted = columns[column], " or ".join(types)
+        raise UserError(f"{setting}: the column {column!r} holds {found}; name one that holds {wanted}")

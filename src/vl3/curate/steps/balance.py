@@ -3,13 +3,14 @@
 import statistics
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from vl3.config import Count, configclass
-from vl3.curate.step import Found, Place, Pool, PoolStep
+from vl3.curate.step import NUMBERS, WORDS, Found, Place, Pool, PoolStep, Type, refuse_column
 
 
 @configclass
@@ -29,8 +30,14 @@ class BalanceConfig:
 
 def balance_step(config: BalanceConfig) -> PoolStep:
     """Writes nothing."""
+
+    def ready(columns: Mapping[str, Type]) -> None:
+        refuse_column(columns, config.by, "by", (*WORDS, *NUMBERS, "bool"))
+        if config.prefer:
+            refuse_column(columns, config.prefer, "prefer", NUMBERS)
+
     inputs = (config.by, *([config.prefer] if config.prefer else []))
-    return PoolStep(inputs, {}, partial(cap, config), only="image")
+    return PoolStep(inputs, {}, partial(cap, config), only="image", ready=ready)
 
 
 def cap(config: BalanceConfig, pool: Pool, _place: Place) -> Found:

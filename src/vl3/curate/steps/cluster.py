@@ -3,9 +3,11 @@
 import zlib
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from vl3.config import Count, configclass
 from vl3.curate.likeness import open_faiss
@@ -22,7 +24,7 @@ class ClusterConfig:
     """Most pictures that centres are found with; all are assigned."""
     iterations: Count = 20
     """Passes of k-means."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the first centres."""
 
 

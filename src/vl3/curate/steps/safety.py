@@ -1,8 +1,13 @@
 """safety: drops what a function of your own refuses; this project brings no such model."""
 
+import importlib.util
 import pkgutil
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from vl3.config import Count, configclass
 from vl3.curate.media import PLACE, picture_batches
@@ -20,6 +25,10 @@ class SafetyConfig:
     batch_size: Count = 16
     """Rows of one call."""
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.]+:[\w.]+", self.function):
+            raise ValueError(f"function: {self.function!r} is not of the form module:function")
+
 
 def safety_step(config: SafetyConfig) -> RowStep:
     """Writes nothing."""
@@ -30,9 +39,8 @@ def safety_step(config: SafetyConfig) -> RowStep:
         def judge(rows: Rows) -> Found:
             reasons: list[str | None] = [None] * len(rows["id"])
             for numbers, images in picture_batches(rows, range(len(reasons)), config.batch_size, reasons):
-                said = function(images, [rows["text"][number] for number in numbers])
-                if len(said) != len(images):
-                    raise UserError(f"{config.function}: gave {len(said)} answers for {len(images)} pictures")
+                texts = [rows["text"][number] for number in numbers]
+                said = asked(function, config.function, images, texts, rows["path"][numbers[0]])
                 for number, reason in zip(numbers, said, strict=True):
                     reasons[number] = reason
             return Found(reasons=reasons)
@@ -42,13 +50,43 @@ def safety_step(config: SafetyConfig) -> RowStep:
     return RowStep((*PLACE, "text"), {}, start, only="image", heavy=True)
 
 
+def asked(
+    function: Callable[..., Any], name: str, images: list[Image.Image], texts: list[str | None], first: str
+) -> list[str | None]:
+    """What the function says of some pictures, `first` being the path of the first. UserError if it raises, or says
+    anything but a reason or None for each."""
+    where = f"safety.function: {name} ({source_file(name)})"
+    at = f"for the {len(images)} pictures from {first} on"
+    try:
+        said = function(images, texts)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{where} raised {type(error).__name__}: {error}, {at}; mend it and run again") from error
+    answers = list(said) if isinstance(said, list | tuple) else [said]
+    if len(answers) != len(images) or not all(one is None or isinstance(one, str) for one in answers):
+        raise UserError(f"{where} gave {said!r:.80} {at}; it must give a list with a reason (str) or None for each")
+    return answers
+
+
 def named(name: str) -> Callable[..., Any]:
     """The function of that name. UserError when there is none."""
     try:
         found = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"safety.function: {name!r} cannot be imported as module:function: {error}") from error
+    except (Exception, SystemExit) as error:  # its module is imported, and may raise anything
+        why = f"{type(error).__name__}: {error}"
+        raise UserError(f"safety.function: {name!r} cannot be imported as module:function: {why}") from error
     if not callable(found):
         raise UserError(f"safety.function: {name!r} is no function")
     function: Callable[..., Any] = found
     return function
+
+
+def source_file(name: str) -> Path | None:
+    """The file of a function's module, which is not imported; None where it has none. UserError if there is no such
+    module."""
+    try:
+        spec = importlib.util.find_spec(name.partition(":")[0])
+    except (Exception, SystemExit) as error:  # its package is imported, and may raise anything
+        raise UserError(f"safety.function: {name!r}: its module cannot be imported: {error}") from error
+    if spec is None:
+        raise UserError(f"safety.function: {name!r}: there is no such module; is its folder in PYTHONPATH?")
+    return Path(spec.origin) if spec.has_location and spec.origin else None
