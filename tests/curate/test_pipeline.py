@@ -10,13 +10,16 @@ import pytest
 import yaml
 
 from tests.curate.pools import picture, recipe, rows_after, write_table
+from vl3.config import decode
 from vl3.curate import curate, read_recipe
 from vl3.curate.config import plain_recipe
 from vl3.curate.folder import claimed
+from vl3.curate.named import stamp
 from vl3.curate.record import finished_steps, parts_of
 from vl3.curate.rows import COLUMNS, apply, table_of
 from vl3.curate.step import Found
 from vl3.curate.steps import STEPS as STEP_KINDS
+from vl3.curate.steps import make_step
 from vl3.errors import UserError
 
 STEPS: dict[str, Any] = {"decode": None, "shape": {"min_side": 40}, "exact": None}
@@ -71,6 +74,43 @@ def test_a_finished_step_is_done_again_only_when_its_settings_or_sources_change(
     ]
     pool.write_text(pool.read_text() + '{"image": "0.png"}\n')
     assert reused() == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("step", "settings", "file"),
+    [
+        ("leaks", {"benchmarks": ["bench"]}, "bench/inside/1.png"),
+        ("leaks", {"benchmarks": ["bench.jsonl"]}, "bench.jsonl"),
+        ("aesthetic", {"weights": "head.safetensors"}, "head.safetensors"),
+        ("safety", {"function": "my_module_of_safety:judge"}, "my_module_of_safety.py"),
+        ("embed", {"model": "folder"}, "folder/model.safetensors"),
+        ("agreement", {"model": "trained"}, "trained/final/model.safetensors"),
+        ("recaption", {"writer": {"model": "folder"}}, "folder/config.json"),
+        ("tasks", {"writer": {"model": "folder"}, "num_questions": 1}, "folder/config.json"),
+    ],
+)
+def test_a_step_depends_on_the_files_that_its_settings_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, settings: dict[str, Any], file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_bytes(b"1")
+    made = make_step(step, decode(STEP_KINDS[step].config, settings, "test"))
+    before = stamp(made.files())
+    assert before == stamp(made.files())
+    Path(file).write_bytes(b"12")
+    assert stamp(made.files()) != before
+
+
+def test_more_pictures_of_a_benchmark_are_looked_for(tmp_path: Path, pool: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    config = recipe(tmp_path, pool, {"decode": None, "leaks": {"benchmarks": [str(tmp_path / "bench")]}}, **PLAIN)
+    for number in (1, 2):
+        picture(number).save(tmp_path / f"bench/{number}.png")
+        *_, last = curate(config)
+        assert (last.reused, last.reasons) == (False, {"in a benchmark": number})
+    assert curate(config)[-1].reused
 
 
 EXPORTED: dict[str, Any] = {**STEPS, "words": {"min_words": 1, "boilerplate": False, "min_letters": 0}, "export": None}

@@ -7,8 +7,8 @@
     OUTPUT/steps/01_decode/      the same rows, with this step's columns; and so on
 
 A file is written whole or not at all, so that a run that was stopped goes on after the last one. `step.json` holds a
-fingerprint of the step's settings, of the rows that it was given, and of the sources: a step whose fingerprint has
-changed is done anew, and those after it if its rows came out otherwise.
+fingerprint of the step's settings and the files that they name, of the rows that it was given, and of the sources: a
+step whose fingerprint has changed is done anew, and those after it if its rows came out otherwise.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from vl3.curate import sources
 from vl3.curate.config import CurateConfig, plain_recipe
 from vl3.curate.folder import claimed
 from vl3.curate.media import PLACE
+from vl3.curate.named import stamp
 from vl3.curate.record import Outcome, digest_of, finished, parts_of, read_record, write_record
 from vl3.curate.rows import COLUMNS, apply, arrow, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, run_parts
@@ -202,9 +203,10 @@ def _summary(folder: Path, name: str, notes: Sequence[str], seconds: float) -> O
 
 
 def _fingerprint(config: CurateConfig, pool: Any, name: str, before: Outcome | None) -> str:
-    """Of all that a step depends on: its settings, the rows that it is given, and the files of the pool."""
-    settings = asdict(config.steps[name]) if before else None
-    facts = [pool, before and before.digest, name, settings, __version__]
+    """Of all that a step depends on: its settings, the files that they name, the rows that it is given, and the files
+    of the pool."""
+    own = [asdict(config.steps[name]), stamp(make_step(name, config.steps[name]).files())] if before else []
+    facts = [pool, before and before.digest, name, *own, __version__]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -61,6 +61,8 @@ class RowStep:
     """Rows of the other kind of media pass by untouched."""
     notes: Callable[[Place], Sequence[str]] = lambda _place: ()
     """Called once when the step is finished: lines to tell with its counts, such as what it has cost."""
+    files: Callable[[], Sequence[Path]] = lambda: ()
+    """Called once in a run: files and folders that its settings name; the step is done again when they change."""
     ready: Callable[[Mapping[str, Type]], None] = lambda _columns: None
     """Called before the first step of a run works, with the types of the columns that there will be: UserError for
     settings that cannot work then, or for something that is missing on this machine."""
@@ -92,6 +94,8 @@ class PoolStep:
     """Called once; a value or reason for each kept row of `only`, in order, and no `parents`."""
     only: Kind | None = None
     """Rows of the other kind of media pass by untouched."""
+    files: Callable[[], Sequence[Path]] = lambda: ()
+    """Called once in a run: files and folders that its settings name; the step is done again when they change."""
     ready: Callable[[Mapping[str, Type]], None] = lambda _columns: None
     """Called before the first step of a run works, with the types of the columns that there will be: UserError for
     settings that cannot work then, or for something that is missing on this machine."""

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from vl3.chat import Message
 from vl3.config import Count, configclass
+from vl3.curate.named import checkpoint
 from vl3.errors import UserError
 from vl3.media import Decoder
 from vl3.remote import BadRequest, ChatClient, RequestWriter, server_config
@@ -47,6 +49,10 @@ class WriterConfig:
     """What a million tokens of answers cost."""
     max_cost: NotNegative | None = None
     """What a step may cost; it stops before it spends more, and keeps what was written."""
+
+    def files(self) -> list[Path]:
+        """The model's folder, if it is one here."""
+        return [] if self.endpoint else checkpoint(self.model)
 
 
 @dataclass(frozen=True)

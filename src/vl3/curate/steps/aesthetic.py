@@ -48,7 +48,7 @@ def aesthetic_step(config: AestheticConfig) -> RowStep:
 
         return score
 
-    return RowStep(("embedding",), {"aesthetic": "float32"}, start, only="image")
+    return RowStep(("embedding",), {"aesthetic": "float32"}, start, only="image", files=lambda: [Path(config.weights)])
 
 
 def read_head(path: Path) -> list[Layer]:

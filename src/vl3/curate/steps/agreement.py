@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from vl3.config import Count, configclass
 from vl3.curate.features import ContrastiveModel
 from vl3.curate.media import PLACE, picture_batches
+from vl3.curate.named import checkpoint
 from vl3.curate.step import Found, Place, Rows, RowStep
 
 DEFAULT_LEAST = {"likelihood": 0.06, "similarity": 0.2}
@@ -73,7 +75,8 @@ def agreement_step(config: AgreementConfig) -> RowStep:
 
         return judge
 
-    return RowStep((*PLACE, config.column), {"agreement": "float32"}, start, only="image", heavy=True)
+    inputs, files = (*PLACE, config.column), partial(checkpoint, config.model)
+    return RowStep(inputs, {"agreement": "float32"}, start, only="image", heavy=True, files=files)
 
 
 def likelihood(config: AgreementConfig) -> Scorer:

@@ -1,11 +1,13 @@
 """embed: a feature vector of each picture, for clusters, near duplicates by meaning, and aesthetic heads."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from vl3.config import Count, configclass
 from vl3.curate.features import ContrastiveModel, vision_encoder
 from vl3.curate.media import PLACE, picture_batches
+from vl3.curate.named import checkpoint
 from vl3.curate.step import Found, Place, Rows, RowStep
 
 
@@ -42,4 +44,6 @@ def embed_step(config: EmbedConfig) -> RowStep:
 
         return embed
 
-    return RowStep(PLACE, {"embedding": "list<float32>"}, start, only="image", heavy=True)
+    return RowStep(
+        PLACE, {"embedding": "list<float32>"}, start, only="image", heavy=True, files=partial(checkpoint, config.model)
+    )

@@ -12,7 +12,7 @@ from pydantic import Field
 from vl3.chat import media_of
 from vl3.config import SamplingConfig, configclass
 from vl3.curate.likeness import HASH_BYTES, LOOK_BYTES, Likenesses, look, phash
-from vl3.curate.step import Found, Place, Pool, PoolStep
+from vl3.curate.step import Found, Place, Pool, PoolStep, Type
 from vl3.errors import UserError
 from vl3.media import probe
 from vl3.media.image import pictures
@@ -33,7 +33,9 @@ class LeaksConfig:
 
 def leaks_step(config: LeaksConfig) -> PoolStep:
     """Writes `leak_of`, the benchmark's picture."""
-    return PoolStep(("phash", "look"), {"leak_of": "string"}, partial(find, config), only="image")
+    named = [Path(benchmark) for benchmark in config.benchmarks]
+    outputs: dict[str, Type] = {"leak_of": "string"}
+    return PoolStep(("phash", "look"), outputs, partial(find, config), only="image", files=lambda: named)
 
 
 def find(config: LeaksConfig, pool: Pool, _place: Place) -> Found:

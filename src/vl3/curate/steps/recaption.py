@@ -15,7 +15,7 @@ from vl3.curate.asking import Ask, Asker, Judge, Judged, usage
 from vl3.curate.caption_checks import CaptionChecks, complaint
 from vl3.curate.journal import read_journal
 from vl3.curate.media import PLACE, source_of
-from vl3.curate.step import Found, Place, Rows, RowStep
+from vl3.curate.step import Found, Place, Rows, RowStep, Type
 from vl3.curate.writer import Request, WriterConfig
 from vl3.errors import UserError
 from vl3.media.info import Kind
@@ -89,7 +89,8 @@ def recaption_step(config: RecaptionConfig) -> RowStep:
         return [str(usage(replies, config.writer))]
 
     inputs = (*PLACE, "text", "start_s", "end_s")
-    return RowStep(inputs, {config.to: "string"}, start, only=config.of, notes=notes, heavy=True)
+    outputs: dict[str, Type] = {config.to: "string"}
+    return RowStep(inputs, outputs, start, config.of, notes, heavy=True, files=config.writer.files)
 
 
 def replies_of(place: Place, config: RecaptionConfig) -> Path:

@@ -47,7 +47,11 @@ def safety_step(config: SafetyConfig) -> RowStep:
 
         return judge
 
-    return RowStep((*PLACE, "text"), {}, start, only="image", heavy=True)
+    def files() -> list[Path]:
+        file = source_file(config.function)
+        return [file] if file else []
+
+    return RowStep((*PLACE, "text"), {}, start, only="image", heavy=True, files=files)
 
 
 def asked(

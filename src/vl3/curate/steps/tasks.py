@@ -47,7 +47,8 @@ class TasksConfig:
 def tasks_step(config: TasksConfig) -> PoolStep:
     """Writes `samples`, annotations as JSON without their media, into the row of a video's first clip."""
     inputs = (*PLACE, "start_s", "end_s", *config.texts)
-    return PoolStep(inputs, {"samples": "list<string>"}, partial(build, config), only="video")
+    files = config.writer.files if config.num_questions else list
+    return PoolStep(inputs, {"samples": "list<string>"}, partial(build, config), only="video", files=files)
 
 
 def build(config: TasksConfig, pool: Pool, place: Place) -> Found:
