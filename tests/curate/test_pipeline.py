@@ -3,13 +3,16 @@
 import dataclasses
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from tests.curate.pools import picture, recipe, rows_after, write_table
+from vl3.cli.curate import command
 from vl3.config import decode
 from vl3.curate import curate, read_recipe
 from vl3.curate.config import plain_recipe
@@ -228,6 +231,30 @@ def test_one_row_may_become_several() -> None:
             "balance: prefer: the column 'text' holds string",
         ),
         ({"decode": None, "balance": {"by": "phash"}}, "steps.balance.prefer=width", "by: the column 'phash' holds b"),
+        ({"content": {"keep": []}}, "part_rows=5", "steps.content: keep needs at least one kind"),
+        ({"content": {"min_text": 2}}, "part_rows=5", "steps.content: min_text: .* less than or equal to 1"),
+        ({"content": {"min_text": 0.5}}, "steps.content.max_text=0.2", r"min_text \(0.5\) is above max_text \(0.2\)"),
+        ({"decode-x/y": {}}, "part_rows=5", "'decode-x/y' is no name of a step"),
+        ({"decode": {}, "export": {"texts": ["width"]}}, "part_rows=5", "steps.export: texts: .* 'width' holds int32"),
+        (
+            {"decode": {}, "leaks": {"benchmarks": ["gone/"]}},
+            "part_rows=5",
+            "steps.leaks: gone: no such file or",
+        ),
+        ({"decode": {}, "embed": {"model": "./gone"}}, "part_rows=5", "steps.embed: model: ./gone: no such folder"),
+        ({"embed": {}, "aesthetic": {"weights": "gone"}}, "part_rows=5", "steps.aesthetic: gone: cannot be read"),
+        (
+            {"safety": {"function": "nowhere:judge"}},
+            "part_rows=5",
+            "safety.function: 'nowhere:judge': there is no",
+        ),
+        ({"safety": {"function": "tests.curate.pools:gone"}}, "part_rows=5", "tests/curate/pools.py has no 'gone'"),
+        ({"safety": {"function": "judge"}}, "part_rows=5", "'judge' is not of the form module:function"),
+        (
+            {"decode": {}},
+            "runner={kind: ray, address: '127.0.0.1:1'}",
+            "nothing answers at 127.0.0.1:1",
+        ),
         ({"cluster": {"seed": 99999999999999}}, "part_rows=5", "steps.cluster: seed: .* less than 2147483648"),
         ({"decode": None}, "sources.0.path=nowhere", "nowhere: no such file or folder"),
     ],
@@ -237,6 +264,26 @@ def test_mistakes_are_told_in_a_line(
 ) -> None:
     with pytest.raises(UserError, match=message):
         curate(recipe(tmp_path, pool, steps, assignment, **PLAIN))
+    assert not (tmp_path / "out").exists(), "before any work"
+
+
+@pytest.mark.parametrize(
+    ("steps", "package"), [({"decode": {}, "near": {}}, "faiss"), ({"shots": {}}, "scenedetect"), ({}, "jinja2")]
+)
+def test_what_is_not_installed_is_told_before_any_work(
+    tmp_path: Path, pool: Path, monkeypatch: pytest.MonkeyPatch, steps: dict[str, Any], package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    config = recipe(tmp_path, pool, steps or {"decode": {}}, **PLAIN)
+    done = CliRunner().invoke(command, [str(tmp_path / "recipe.yaml")])
+    assert isinstance(done.exception, UserError) and "vl3[curate]" in str(done.exception)
+    assert not Path(config.output).exists()
+
+
+def test_a_step_that_a_recipe_names_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("output: o\nsources: [{path: a}]\nsteps: {decode: {}, decode: {}}\n")
+    with pytest.raises(UserError, match=r"recipe\.yaml: not valid YAML: 'decode' comes twice .* line 3"):
+        read_recipe(tmp_path / "recipe.yaml")
 
 
 def test_a_step_may_come_twice_and_be_left_out(tmp_path: Path, pool: Path) -> None:

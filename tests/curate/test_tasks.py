@@ -54,6 +54,9 @@ def test_dense_captions_become_a_set_that_can_be_trained_on(pool: Path, tmp_path
         (0.0, "Office towers are seen from below."),
         (4.64, "Lamps shine along a river at night."),
     ]
+    if form == "jsonl":
+        ids = [json.loads(line)["id"] for line in (tmp_path / "out/set/train.jsonl").read_text().splitlines()]
+        assert len(ids) == len(set(ids)) == 9
     suffix = {"jsonl": "train.jsonl", "webdataset": "train-00000.tar", "parquet": "train-00000.parquet"}[form]
     source = SourceConfig(path=str(tmp_path / "out/set" / suffix))
     opened = open_source(source)

@@ -53,9 +53,11 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from vl3.curate.datasheet import write_datasheet
+    from vl3.curate.datasheet import page_templates, write_datasheet
     from vl3.curate.pipeline import curate
 
+    if datasheet:
+        page_templates()  # what is missing is told before the work, not after
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("starting", total=None)

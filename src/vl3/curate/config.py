@@ -1,5 +1,6 @@
 """What a recipe for curation says."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -62,6 +63,8 @@ def _steps(given: Any) -> Any:
         raise ValueError("steps is a mapping of names to settings")
     steps = {}
     for name, settings in given.items():
+        if not re.fullmatch(r"[a-z]+(-\w+)*", str(name)):
+            raise ValueError(f"{str(name)!r} is no name of a step: KIND, or KIND-WORD of letters, digits and _")
         kind = kind_of(str(name))
         if kind not in STEPS:
             raise ValueError(f"no step {kind!r}; there are {', '.join(STEPS)}")

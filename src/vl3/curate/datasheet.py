@@ -9,6 +9,7 @@ import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,16 +90,12 @@ class ClusterMap:
 
 def write_datasheet(output: Path, examples: int = EXAMPLES) -> Path:
     """Writes OUTPUT/datasheet.html of what is finished in a run's folder. UserError if nothing is."""
-    try:
-        from jinja2 import Environment, PackageLoader
-    except ImportError as error:
-        raise UserError("the datasheet needs the curate extra: pip install 'vl3[curate]'") from error
+    environment = page_templates()
     found = survey(output, examples)
     with Thumbnails(MOST_PICTURES) as thumbnails:
         kept = [_example(row, thumbnails) for row in found.kept.rows]
         cluster_map = None if found.points is None else _map(found.points, found.point_rows, thumbnails)
         steps = [(step, _reasons(step, found, thumbnails)) for step in found.steps]
-    environment = Environment(loader=PackageLoader("vl3.curate"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("datasheet.html").render(
         steps=steps,
         kept=kept,
@@ -113,6 +110,17 @@ def write_datasheet(output: Path, examples: int = EXAMPLES) -> Path:
     path = output / "datasheet.html"
     path.write_text(page, encoding="utf-8", errors="replace")
     return path
+
+
+def page_templates() -> Any:
+    """jinja2's environment, or a UserError that says how to get it."""
+    try:
+        from jinja2 import Environment, PackageLoader
+    except ImportError as error:
+        raise UserError(
+            "the datasheet needs the curate extra: pip install 'vl3[curate]', or add --no-datasheet"
+        ) from error
+    return Environment(loader=PackageLoader("vl3.curate"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def histogram(column: str, kept: NDArray[np.float32], dropped: NDArray[np.float32]) -> Histogram:

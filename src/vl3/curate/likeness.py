@@ -77,3 +77,8 @@ def open_faiss() -> Any:
     except ImportError as error:
         raise UserError("finding likenesses needs the curate extra: pip install 'vl3[curate]'") from error
     return faiss
+
+
+def faiss_ready(_columns: object) -> None:
+    """The `ready` of a step that needs faiss and nothing else."""
+    open_faiss()

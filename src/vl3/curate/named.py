@@ -1,8 +1,11 @@
 """Files that the settings of steps name: benchmarks, heads, checkpoints. A step is done again when they change."""
 
 import hashlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+
+from vl3.errors import UserError
 
 
 def stamp(paths: Sequence[Path]) -> str:
@@ -16,6 +19,14 @@ def stamp(paths: Sequence[Path]) -> str:
             elif file == path:
                 digest.update(f"{file}\0missing\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def refuse_missing(model: str, by_transformers: bool = False) -> None:
+    """UserError for a model that cannot be here: a path to nothing, or one that needs a package that is missing."""
+    if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
+        raise UserError(f"model: {model}: no such folder; give a checkpoint's folder or a hub id such as owner/name")
+    if by_transformers and importlib.util.find_spec("transformers") is None:
+        raise UserError("CLIP and SigLIP models are run by transformers: pip install 'vl3[clip]'")
 
 
 def checkpoint(model: str) -> list[Path]:

@@ -31,7 +31,7 @@ from vl3.curate.media import PLACE
 from vl3.curate.named import stamp
 from vl3.curate.record import Outcome, digest_of, finished, parts_of, read_record, write_record
 from vl3.curate.rows import COLUMNS, apply, arrow, counts, read_part, rows_of, seen, write_part
-from vl3.curate.runner import Job, run_parts
+from vl3.curate.runner import Job, refuse_missing_runner, run_parts
 from vl3.curate.step import Place, PoolStep, Rows, RowStep, Step
 from vl3.curate.steps import STEPS, kind_of, make_step
 from vl3.curate.steps.export import SET
@@ -66,6 +66,7 @@ def curate(
     if start is not None and end is not None and names.index(start) > names.index(end):
         raise UserError(f"--from {start} comes after --to {end}: nothing would be done")
     _check_steps(config)
+    refuse_missing_runner(config.runner)
     output = Path(config.output)
     folders = [output / "steps" / f"{number:02d}_{name}" for number, name in enumerate(names)]
     pool = sources.manifest(config)
@@ -151,6 +152,7 @@ def _opened(config: CurateConfig, names: Sequence[str]) -> frozenset[Kind]:
 def _check_steps(config: CurateConfig) -> None:
     """UserError, before any work, for a column that a step reads and none before it makes, and for what a step cannot
     work with."""
+    arrow()
     known = dict(COLUMNS)
     for name, settings in config.steps.items():
         step = make_step(name, settings)

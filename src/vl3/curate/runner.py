@@ -1,8 +1,11 @@
 """Daft does the work: one row of its data frame is one Parquet file of a step, one instance of its class one worker."""
 
+import importlib.util
 import json
 import logging
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,8 +112,28 @@ def _answers(frame: Any, name: str) -> Iterator[dict[str, Any]]:
         ) from error
 
 
+CONNECT_S = 5.0
+"""Longest wait for a cluster's port to answer."""
 QUIET = {"DO_NOT_TRACK": "1", "DAFT_PROGRESS_BAR": "0", "RAY_TQDM": "0"}
 """No usage reports, and no progress bars beside ours."""
+
+
+def refuse_missing_runner(config: RunnerConfig) -> None:
+    """UserError, before any work, when the engine is not installed or no cluster answers at its address, for which Ray
+    itself would wait for minutes."""
+    if config.kind == "plain":
+        return
+    if importlib.util.find_spec("daft") is None:
+        raise UserError("curation needs the curate extra: pip install 'vl3[curate]'")
+    at = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d{1,5})", config.address or "")
+    if config.kind == "ray" and at:
+        try:
+            socket.create_connection((at[1], min(int(at[2]), 65535)), timeout=CONNECT_S).close()
+        except OSError as error:
+            raise UserError(
+                f"runner.address: nothing answers at {config.address} ({error.strerror or error}); start one there "
+                "(`ray start --head`), or leave the address out to have one started here"
+            ) from error
 
 
 def open_daft(config: RunnerConfig) -> Any:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from vl3.chat import Message
 from vl3.config import Count, configclass
-from vl3.curate.named import checkpoint
+from vl3.curate.named import checkpoint, refuse_missing
 from vl3.errors import UserError
 from vl3.media import Decoder
 from vl3.remote import BadRequest, ChatClient, RequestWriter, server_config
@@ -53,6 +53,11 @@ class WriterConfig:
     def files(self) -> list[Path]:
         """The model's folder, if it is one here."""
         return [] if self.endpoint else checkpoint(self.model)
+
+    def ready(self, _columns: object = None) -> None:
+        """UserError for a model here that there is not."""
+        if not self.endpoint:
+            refuse_missing(self.model)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ model of the step `embed`.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vl3.config import configclass
-from vl3.curate.step import Found, Place, Rows, RowStep
+from vl3.curate.step import Found, Place, Rows, RowStep, Type
 from vl3.curate.steps.cluster import matrix
 from vl3.errors import UserError
 from vl3.media.source import natural_key
@@ -48,7 +48,11 @@ def aesthetic_step(config: AestheticConfig) -> RowStep:
 
         return score
 
-    return RowStep(("embedding",), {"aesthetic": "float32"}, start, only="image", files=lambda: [Path(config.weights)])
+    def ready(_columns: Mapping[str, Type]) -> None:
+        read_head(Path(config.weights))
+
+    outputs: dict[str, Type] = {"aesthetic": "float32"}
+    return RowStep(("embedding",), outputs, start, only="image", files=lambda: [Path(config.weights)], ready=ready)
 
 
 def read_head(path: Path) -> list[Layer]:

@@ -7,7 +7,7 @@
   4, uses CLIP).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
@@ -17,8 +17,8 @@ from PIL import Image
 from vl3.config import Count, configclass
 from vl3.curate.features import ContrastiveModel
 from vl3.curate.media import PLACE, picture_batches
-from vl3.curate.named import checkpoint
-from vl3.curate.step import Found, Place, Rows, RowStep
+from vl3.curate.named import checkpoint, refuse_missing
+from vl3.curate.step import WORDS, Found, Place, Rows, RowStep, Type, refuse_column
 
 DEFAULT_LEAST = {"likelihood": 0.06, "similarity": 0.2}
 
@@ -75,8 +75,12 @@ def agreement_step(config: AgreementConfig) -> RowStep:
 
         return judge
 
+    def ready(columns: Mapping[str, Type]) -> None:
+        refuse_column(columns, config.column, "column", WORDS)
+        refuse_missing(config.model, config.kind == "similarity")
+
     inputs, files = (*PLACE, config.column), partial(checkpoint, config.model)
-    return RowStep(inputs, {"agreement": "float32"}, start, only="image", heavy=True, files=files)
+    return RowStep(inputs, {"agreement": "float32"}, start, only="image", heavy=True, files=files, ready=ready)
 
 
 def likelihood(config: AgreementConfig) -> Scorer:

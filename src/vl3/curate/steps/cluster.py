@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vl3.config import Count, configclass
-from vl3.curate.likeness import open_faiss
-from vl3.curate.step import Found, Place, Pool, PoolStep
+from vl3.curate.likeness import faiss_ready, open_faiss
+from vl3.curate.step import Found, Place, Pool, PoolStep, Type
 
 
 @configclass
@@ -30,8 +30,8 @@ class ClusterConfig:
 
 def cluster_step(config: ClusterConfig) -> PoolStep:
     """Writes `cluster` and `centre_similarity` (cosine), and the centres to centres.npy in the step's folder."""
-    outputs = {"cluster": "int32", "centre_similarity": "float32"}
-    return PoolStep(("embedding",), outputs, partial(assign, config), only="image")  # type: ignore[arg-type]
+    outputs: dict[str, Type] = {"cluster": "int32", "centre_similarity": "float32"}
+    return PoolStep(("embedding",), outputs, partial(assign, config), only="image", ready=faiss_ready)
 
 
 def assign(config: ClusterConfig, pool: Pool, place: Place) -> Found:

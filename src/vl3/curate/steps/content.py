@@ -7,10 +7,11 @@ benchmarks/curation_content.py measures how often they hold.
 """
 
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from vl3.config import configclass
 from vl3.curate.media import PLACE, picture_batches
@@ -31,6 +32,7 @@ MIN_CHART_GROUND = 0.6
 COLOURED = 40
 """Least difference of a coloured pixel's channels, in grey levels."""
 
+Share = Annotated[float, Field(ge=0, le=1)]
 Kind = Literal["scene", "document", "chart", "screenshot"]
 
 
@@ -40,10 +42,16 @@ class ContentConfig:
 
     keep: tuple[Kind, ...] = ("scene", "document", "chart", "screenshot")
     """Kinds that are kept; all by default."""
-    min_text: float = 0.0
+    min_text: Share = 0.0
     """Least text density: share of the picture under text."""
-    max_text: float = 1.0
+    max_text: Share = 1.0
     """Most text density."""
+
+    def __post_init__(self) -> None:
+        if not self.keep:
+            raise ValueError("keep needs at least one kind")
+        if self.min_text > self.max_text:
+            raise ValueError(f"min_text ({self.min_text:g}) is above max_text ({self.max_text:g})")
 
 
 def content_step(config: ContentConfig) -> RowStep:

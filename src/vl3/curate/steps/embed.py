@@ -1,14 +1,14 @@
 """embed: a feature vector of each picture, for clusters, near duplicates by meaning, and aesthetic heads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
 from vl3.config import Count, configclass
 from vl3.curate.features import ContrastiveModel, vision_encoder
 from vl3.curate.media import PLACE, picture_batches
-from vl3.curate.named import checkpoint
-from vl3.curate.step import Found, Place, Rows, RowStep
+from vl3.curate.named import checkpoint, refuse_missing
+from vl3.curate.step import Found, Place, Rows, RowStep, Type
 
 
 @configclass
@@ -44,6 +44,8 @@ def embed_step(config: EmbedConfig) -> RowStep:
 
         return embed
 
-    return RowStep(
-        PLACE, {"embedding": "list<float32>"}, start, only="image", heavy=True, files=partial(checkpoint, config.model)
-    )
+    def ready(_columns: Mapping[str, Type]) -> None:
+        refuse_missing(config.model, config.kind == "clip")
+
+    files = partial(checkpoint, config.model)
+    return RowStep(PLACE, {"embedding": "list<float32>"}, start, only="image", heavy=True, files=files, ready=ready)

@@ -13,7 +13,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from typing import Any, Literal
 from vl3.config import Count, SamplingConfig, configclass
 from vl3.curate.media import PLACE, content, keep, picture, source_of
 from vl3.curate.rows import arrow, write_part
-from vl3.curate.step import Found, Place, Pool, PoolStep, Rows
+from vl3.curate.step import WORDS, Found, Place, Pool, PoolStep, Rows, Type, refuse_column
 from vl3.errors import UserError
 from vl3.media import Decoder
 from vl3.media.info import Kind
@@ -74,7 +74,12 @@ class ExportConfig:
 
 def export_step(config: ExportConfig) -> PoolStep:
     """Drops rows without a text, and those whose media cannot be opened where no step before has tried."""
-    return PoolStep(config.inputs, {}, partial(export, config))
+
+    def ready(columns: Mapping[str, Type]) -> None:
+        for column in config.texts:
+            refuse_column(columns, column, "texts", WORDS)
+
+    return PoolStep(config.inputs, {}, partial(export, config), ready=ready)
 
 
 def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
@@ -92,8 +97,9 @@ def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
                 kind = rows["kind"][number]
                 text = next((rows[name][number] for name in config.texts if rows[name][number]), None)
                 told = [] if text is None else [_sample(config, rows, number, text)]
-                for built in (rows["samples"][number] or []) if config.tasks else []:
-                    told.append(_kept(rows, number) | {kind: None} | json.loads(built))
+                for at, built in enumerate((rows["samples"][number] or []) if config.tasks else []):
+                    own = {"id": f"{rows['id'][number]}-{at}", kind: None}  # another than the caption's
+                    told.append(_kept(rows, number) | own | json.loads(built))
                 unseen = told and kind not in place.opened
                 trouble = fault(kind, *(rows[name][number] for name in PLACE)) if unseen else None
                 reasons.append(trouble or (None if text else "no text"))

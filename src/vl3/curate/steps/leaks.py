@@ -1,6 +1,6 @@
 """leaks: drops pictures that are in a benchmark, so that scores on it mean something (decontamination)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vl3.chat import media_of
 from vl3.config import SamplingConfig, configclass
-from vl3.curate.likeness import HASH_BYTES, LOOK_BYTES, Likenesses, look, phash
+from vl3.curate.likeness import HASH_BYTES, LOOK_BYTES, Likenesses, look, open_faiss, phash
 from vl3.curate.step import Found, Place, Pool, PoolStep, Type
 from vl3.errors import UserError
 from vl3.media import probe
@@ -34,8 +34,17 @@ class LeaksConfig:
 def leaks_step(config: LeaksConfig) -> PoolStep:
     """Writes `leak_of`, the benchmark's picture."""
     named = [Path(benchmark) for benchmark in config.benchmarks]
+
+    def ready(_columns: Mapping[str, Type]) -> None:
+        open_faiss()
+        if not named:
+            raise UserError("benchmarks: names none")
+        for path in named:
+            if not path.exists():
+                raise UserError(f"{path}: no such file or folder; benchmarks are folders of pictures, or annotations")
+
     outputs: dict[str, Type] = {"leak_of": "string"}
-    return PoolStep(("phash", "look"), outputs, partial(find, config), only="image", files=lambda: named)
+    return PoolStep(("phash", "look"), outputs, partial(find, config), only="image", files=lambda: named, ready=ready)
 
 
 def find(config: LeaksConfig, pool: Pool, _place: Place) -> Found:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from vl3.config import configclass
-from vl3.curate.likeness import Likenesses
+from vl3.curate.likeness import Likenesses, faiss_ready
 from vl3.curate.step import Found, Place, Pool, PoolStep
 
 
@@ -24,7 +24,7 @@ class NearConfig:
 def near_step(config: NearConfig) -> PoolStep:
     """Writes `duplicate_of`. The largest picture stays; of equals that with the longest text, then the first."""
     inputs = ("phash", "look", "width", "height", "text")
-    return PoolStep(inputs, {"duplicate_of": "string"}, partial(find, config), only="image")
+    return PoolStep(inputs, {"duplicate_of": "string"}, partial(find, config), only="image", ready=faiss_ready)
 
 
 def find(config: NearConfig, pool: Pool, _place: Place) -> Found:

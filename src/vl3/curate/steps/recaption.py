@@ -90,7 +90,9 @@ def recaption_step(config: RecaptionConfig) -> RowStep:
 
     inputs = (*PLACE, "text", "start_s", "end_s")
     outputs: dict[str, Type] = {config.to: "string"}
-    return RowStep(inputs, outputs, start, config.of, notes, heavy=True, files=config.writer.files)
+    return RowStep(
+        inputs, outputs, start, config.of, notes, heavy=True, files=config.writer.files, ready=config.writer.ready
+    )
 
 
 def replies_of(place: Place, config: RecaptionConfig) -> Path:

@@ -3,7 +3,7 @@
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from vl3.config import Count, configclass
 from vl3.curate.media import PLACE, picture_batches
-from vl3.curate.step import Found, Place, Rows, RowStep
+from vl3.curate.step import Found, Place, Rows, RowStep, Type
 from vl3.errors import UserError
 
 
@@ -51,7 +51,10 @@ def safety_step(config: SafetyConfig) -> RowStep:
         file = source_file(config.function)
         return [file] if file else []
 
-    return RowStep((*PLACE, "text"), {}, start, only="image", heavy=True, files=files)
+    def ready(_columns: Mapping[str, Type]) -> None:
+        refuse_unnamed(config.function)
+
+    return RowStep((*PLACE, "text"), {}, start, only="image", heavy=True, files=files, ready=ready)
 
 
 def asked(
@@ -69,6 +72,15 @@ def asked(
     if len(answers) != len(images) or not all(one is None or isinstance(one, str) for one in answers):
         raise UserError(f"{where} gave {said!r:.80} {at}; it must give a list with a reason (str) or None for each")
     return answers
+
+
+def refuse_unnamed(name: str) -> None:
+    """UserError for a function whose module does not speak of it. The module is not imported here, as that may take a
+    model's time and memory."""
+    file, word = source_file(name), name.partition(":")[2].partition(".")[0]
+    text = file.read_text(encoding="utf-8", errors="replace") if file and file.suffix == ".py" else word
+    if not re.search(rf"\b{word}\b|import \*", text):
+        raise UserError(f"safety.function: {name!r}: {file} has no {word!r}")
 
 
 def named(name: str) -> Callable[..., Any]:

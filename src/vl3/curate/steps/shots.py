@@ -5,13 +5,13 @@ times, so that variable frame rates and hours of film are no different.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 from vl3.config import Positive, SamplingConfig, configclass
 from vl3.curate.media import PLACE, source_of
-from vl3.curate.step import Found, Place, Rows, RowStep
+from vl3.curate.step import Found, Place, Rows, RowStep, Type
 from vl3.errors import UserError
 from vl3.media import Decoder
 from vl3.media.info import Pixels
@@ -48,11 +48,13 @@ def shots_step(config: ShotsConfig) -> RowStep:
     """Writes `start_s` and `end_s`, in seconds of presentation time."""
 
     def start(_place: Place) -> Callable[[Rows], Found]:
-        if config.detector != "none":
-            _detectors()
         return partial(split, config, Decoder(config.time_limit_s))
 
-    return RowStep(PLACE, {"start_s": "float64", "end_s": "float64"}, start, only="video")
+    def ready(_columns: Mapping[str, Type]) -> None:
+        if config.detector != "none":
+            _detectors()
+
+    return RowStep(PLACE, {"start_s": "float64", "end_s": "float64"}, start, only="video", ready=ready)
 
 
 def split(config: ShotsConfig, decoder: Decoder, rows: Rows) -> Found:

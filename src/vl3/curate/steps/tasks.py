@@ -5,7 +5,7 @@ Together these are a dense caption of the video. Questions with known answers ar
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from vl3.curate.asking import Ask, Asker, Judge, Judged
 from vl3.curate.dense import KINDS, Dense, Event, Kind, dense, questions, samples
 from vl3.curate.media import PLACE
 from vl3.curate.questions import parse_questions, prompt_for
-from vl3.curate.step import Found, Place, Pool, PoolStep
+from vl3.curate.step import WORDS, Found, Place, Pool, PoolStep, Type, refuse_column
 from vl3.curate.writer import Request, WriterConfig
 from vl3.errors import UserError
 from vl3.log import logger
@@ -47,8 +47,15 @@ class TasksConfig:
 def tasks_step(config: TasksConfig) -> PoolStep:
     """Writes `samples`, annotations as JSON without their media, into the row of a video's first clip."""
     inputs = (*PLACE, "start_s", "end_s", *config.texts)
+
+    def ready(columns: Mapping[str, Type]) -> None:
+        for column in config.texts:
+            refuse_column(columns, column, "texts", WORDS)
+        if config.num_questions:
+            config.writer.ready()
+
     files = config.writer.files if config.num_questions else list
-    return PoolStep(inputs, {"samples": "list<string>"}, partial(build, config), only="video", files=files)
+    return PoolStep(inputs, {"samples": "list<string>"}, partial(build, config), only="video", files=files, ready=ready)
 
 
 def build(config: TasksConfig, pool: Pool, place: Place) -> Found:
