@@ -145,6 +145,7 @@ def test_a_pool_is_embedded_clustered_balanced_and_judged(tmp_path: Path, tiny: 
 def test_no_model_is_loaded_where_no_row_is_left(tmp_path: Path) -> None:
     picture(0, width=40, height=40).save(tmp_path / "0.png")
     source = write_table(tmp_path, [{"image": "0.png", "caption": "too small"}])
+    (tmp_path / "no-model").mkdir()
     for min_side in (64, 32):
         folder = tmp_path / str(min_side)
         folder.mkdir()
