@@ -323,7 +323,7 @@ def test_a_run_on_other_sources_is_left_alone_unless_asked_for(tmp_path: Path, p
 
 
 def test_an_output_that_cannot_be_a_folder_is_told(tmp_path: Path, pool: Path) -> None:
-    for output in (pool, Path("/proc/nothing")):
+    for output in (tmp_path / "0.png", Path("/proc/nothing")):
         with pytest.raises(UserError, match=f"{output}: no folder to write to: .*; set another output="):
             curate(recipe(tmp_path, pool, STEPS, f"output={output}", **PLAIN))
 

@@ -29,8 +29,8 @@ def png(seed: int) -> bytes:
 
 
 def read(folder: Path, path: Path, *assignments: str) -> list[dict[str, Any]]:
-    """Rows of a source after `decode`, which proves that the media are found."""
-    return rows_after(curate(recipe(folder, path, {"decode": None}, *assignments, **PLAIN))[-1])
+    """Rows of a source after `decode`, which proves that the media are found; in place of those of another source."""
+    return rows_after(curate(recipe(folder, path, {"decode": None}, *assignments, **PLAIN), start="source")[-1])
 
 
 def reasons(rows: list[dict[str, Any]], parts: int = 1) -> list[str | None]:

@@ -113,19 +113,19 @@ def export(config: ExportConfig, pool: Pool, place: Place) -> Found:
     return Found(reasons=reasons)
 
 
-def _fault(decoder: Decoder, kind: Kind, path: str | None, offset: int | None, size: int | None) -> str | None:
+def _fault(decoder: Decoder, kind: Kind, *place: Any) -> str | None:
     """Why a medium cannot be trained on: of a picture the whole is decoded, of a video some frames."""
-    if path is None:
-        return "not fetched: put the step fetch before this one"
-    rows: Rows = {"path": [path], "offset": [offset], "size": [size]}
+    rows: Rows = {name: [value] for name, value in zip(PLACE, place, strict=True)}
     try:
         if kind == "image":
             picture(rows, 0)
-        else:
-            info = decoder.probe(source_of(rows, 0), SamplingConfig(num_frames=NUM_FRAMES), kind)
-            decoder.salvage(info, (min(info.height, SIDE), min(info.width, SIDE)))
-    except OSError as error:
-        return f"no such file: {error.strerror}"
+            return None
+        source = source_of(rows, 0)
+    except UserError as error:
+        return str(error)
+    try:
+        info = decoder.probe(source, SamplingConfig(num_frames=NUM_FRAMES), kind)
+        decoder.salvage(info, (min(info.height, SIDE), min(info.width, SIDE)))
     except UserError as error:
         return f"cannot be decoded: {error}"
     return None
