@@ -6,21 +6,25 @@ import torch.nn.functional as F
 
 from tests.tiny import tiny_model
 from vl3.data import Pack
-from vl3.train.loss import IGNORE, cross_entropy, next_token_targets
+from vl3.train.loss import IGNORE, cross_entropy, next_token_targets, token_weights
 from vl3.train.objective import Objective
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])
-def test_loss_and_gradients_are_those_of_torch(chunk: int) -> None:
+def test_loss_and_gradients_are_those_of_torch(chunk: int, weighted: bool) -> None:
     torch.manual_seed(0)
     hidden, head = torch.randn(7, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
     targets = torch.randint(0, 50, (7,))
-    total, per_token, likeliest = cross_entropy(hidden, head, targets, chunk)
+    weights = torch.rand(7) if weighted else None
+    total, per_token, likeliest = cross_entropy(hidden, head, targets, chunk, weights)
     (total * 0.3).backward()
     h, w = hidden.detach().requires_grad_(), head.detach().requires_grad_()
     expected = F.cross_entropy(F.linear(h, w), targets, reduction="none")
     assert torch.equal(likeliest, F.linear(h, w).argmax(dim=1) == targets)
-    (expected.sum() * 0.3).backward()
+    weighted_sum = (expected * (1 if weights is None else weights)).sum()
+    torch.testing.assert_close(total.detach(), weighted_sum.detach())
+    (weighted_sum * 0.3).backward()
     torch.testing.assert_close(per_token, expected.detach())
     torch.testing.assert_close(hidden.grad, h.grad)
     torch.testing.assert_close(head.grad, w.grad)
@@ -37,6 +41,16 @@ def test_no_supervised_token_gives_zero_gradients() -> None:
 def test_targets_never_cross_samples() -> None:
     labels = torch.tensor([IGNORE, 5, 6, 7, 8, IGNORE])
     assert next_token_targets(labels, [3, 3]).tolist() == [5, 6, IGNORE, 8, IGNORE, IGNORE]
+
+
+def test_an_answer_counts_as_the_root_of_its_tokens() -> None:
+    targets = torch.tensor([IGNORE, 5, 6, 7, 8, IGNORE, IGNORE, 9, IGNORE, 2, 3])
+    of_answers = [4, 1, 2]  # tokens of the three runs
+    weights = token_weights(targets, "square_root")
+    sums = [float(piece.sum()) for piece in weights.split(of_answers)]
+    assert sums == pytest.approx([n**0.5 for n in of_answers])
+    assert token_weights(targets, "tokens").tolist() == [1.0] * 7
+    assert token_weights(targets[:1], "square_root").shape == (0,)
 
 
 def _text_pack(lengths: list[int], ids: torch.Tensor) -> Pack:

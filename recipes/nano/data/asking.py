@@ -328,6 +328,14 @@ def exists_box(asked: Asked) -> Question | None:
 
 Asker = Callable[[Asked], Question | None]
 
+LENGTHY_SHARE = 0.3
+"""Of the pictures of training that are asked for long answers: each of those takes the place of several short ones."""
+
+
+def lengthy(asked: Asked, askers: Sequence[Asker]) -> Sequence[Asker]:
+    """Askers whose answers are sentences or boxes: all of them, or in most pictures of training none."""
+    return askers if asked.split == "held_out" or asked.rng.random() < LENGTHY_SHARE else []
+
 
 def ask_all(asked: Asked, askers: Sequence[Asker], most: int) -> list[Question]:
     """Up to `most` questions of the askers in random order, none twice."""

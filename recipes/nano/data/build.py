@@ -28,10 +28,10 @@ Render = Callable[[random.Random, Split], Sample]
 
 SETS: dict[str, tuple[int, int]] = {
     "objects": (8000, 200),
-    "photos": (3000, 200),
+    "photos": (5000, 200),
     "drawings": (0, 300),
     "scenes": (10000, 300),
-    "shapes": (3000, 200),
+    "shapes": (6000, 200),
     "grounding": (3000, 150),
     "compare": (2000, 150),
     "words": (6000, 200),

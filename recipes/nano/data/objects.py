@@ -50,9 +50,8 @@ def single(rng: random.Random, pool: Pool, split: Split, kind: Literal["photo", 
         asking.is_a,
         asking.position,
         asking.background,
-        asking.box,
         asking.count_all,
-        caption,
+        *asking.lengthy(asked, [asking.box, caption]),
     ]
     questions = [name(asked), *asking.ask_all(asked, askers, 4)]
     return Sample(questions=questions, images=[scene.image], regions=scene.regions)

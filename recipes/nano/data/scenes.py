@@ -27,9 +27,9 @@ def scenes(rng: random.Random, pool: Pool, split: Split) -> Sample:
         things = choose_things(rng, pool, rng.randint(1, 5), shapes=rng.choice((0, 0.4, 0.4, 0.6)))
     scene = render(rng, pool, picture_size(rng), things)
     asked = Asked(rng, scene, pool, split)
-    askers: list[asking.Asker] = [caption, asking.at, asking.at, asking.position, asking.exists, asking.exists_at]
+    askers: list[asking.Asker] = [asking.at, asking.at, asking.position, asking.exists, asking.exists_at]
     askers += [asking.colour, asking.shape, asking.background, asking.relation, asking.beside, asking.size]
-    askers += [asking.list_all, asking.box, asking.in_box]
+    askers += [asking.list_all, *asking.lengthy(asked, [caption, asking.box, asking.in_box])]
     first: Question | None = count_all(asked) if counted is None else count(asked, counted)
     questions = ask_all(asked, askers, rng.randint(6, 8))
     return Sample(questions=[*([first] if first else []), *questions][:8], images=[scene.image], regions=scene.regions)

@@ -27,7 +27,7 @@ def shapes(rng: random.Random, pool: Pool, split: Split) -> Sample:
     askers = [asking.colour, asking.shape, asking.exists, asking.exists_at, asking.position, asking.at, asking.relation]
     askers += [asking.background, asking.size]
     if len(figures) <= 5:
-        askers += [caption, asking.list_all]
+        askers += [asking.list_all, *asking.lengthy(asked, [caption])]
     questions = [count(asked, text), *ask_all(asked, askers, 6)]
     return Sample(questions=questions, images=[scene.image], regions=scene.regions)
 

@@ -1,9 +1,9 @@
 """A convolutional stem in place of the patch embedding, for encoders too small to learn to see from scratch.
 
 EfficientNet-Lite (arXiv 1905.11946; the Lite variants: no squeeze-and-excitation, ReLU6) looks at whole frames. Each
-patch of 16 or 32 pixels then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier looks at
-and makes of the place, and where in the frame it lies (CoordConv, arXiv 1807.03247). Batch norms are folded into the
-convolutions.
+patch of 16 or 32 pixels then gets what the network saw there at strides 4, 8, 16 and 32, what its classifier looks at,
+what that makes of the place, of the place with those around it and of the whole frame, and where in the frame it lies
+(CoordConv, arXiv 1807.03247). Batch norms are folded into the convolutions.
 
 Shapes: F frames, C channels, Y and X rows and columns, N patches of all frames, P pixels of a patch, D hidden_size.
 """
@@ -21,6 +21,8 @@ STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
 _TAPS = {1: 4, 2: 8, 4: 16, 6: 32}  # groups whose outputs are looked at, and the stride that they have by then
 _NUM_PLACE = 10
+VIEWS = 3
+"""What is classified for a patch: its place, the 3 x 3 places around it, the whole frame."""
 
 
 class Stem(nn.Module):
@@ -34,7 +36,7 @@ class Stem(nn.Module):
         widths.append(config.head_channels)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)  # shallow maps would drown deep ones
         self.proj = nn.Linear(sum(widths) + _NUM_PLACE, hidden_size)
-        self.class_embedding = nn.Linear(config.num_classes, hidden_size, bias=False)
+        self.class_embedding = nn.Linear(VIEWS * config.num_classes, hidden_size, bias=False)
 
     def forward(self, pixels_NP: Tensor, frames: list[tuple[int, tuple[int, int, int]]]) -> Tensor:
         """[N, P] in merge-window order, of runs of equal-size frames (how many, (rows, columns, merge)) -> [N, D]."""
@@ -53,7 +55,7 @@ class Stem(nn.Module):
 
 
 class Trunk(nn.Module):
-    """EfficientNet-Lite's convolutions and its classifier, applied at every place instead of to the mean."""
+    """EfficientNet-Lite's convolutions and its classifier, applied to every place and to means over more places."""
 
     def __init__(self, config: StemConfig, num_channels: int) -> None:
         super().__init__()
@@ -70,7 +72,10 @@ class Trunk(nn.Module):
         self.classify = nn.Linear(config.head_channels, config.num_classes)
 
     def forward(self, x_FCYX: Tensor) -> tuple[list[Tensor], Tensor]:
-        """(maps at strides 4, 8, 16 and 32 and the one that is classified; class probabilities), each [F, C, y, x]."""
+        """(maps at strides 4, 8, 16 and 32 and the one that is classified; class probabilities in each view).
+
+        Each is [F, C, y, x].
+        """
         x_FCYX = x_FCYX.to(self.first.weight.dtype).contiguous(memory_format=torch.channels_last)
         x_FCYX = F.relu6(self.first(x_FCYX))
         maps = []
@@ -79,7 +84,15 @@ class Trunk(nn.Module):
             if index in _TAPS:
                 maps.append(x_FCYX)
         maps.append(F.relu6(self.head(x_FCYX)))
-        return maps, self.classify(maps[-1].permute(0, 2, 3, 1)).softmax(dim=-1).permute(0, 3, 1, 2)
+        return maps, self._classes(maps[-1])
+
+    def _classes(self, head_FCYX: Tensor) -> Tensor:
+        # the network was trained to classify the mean over a frame: a place by itself is told less surely
+        around_FCYX = F.avg_pool2d(head_FCYX, 3, stride=1, padding=1, count_include_pad=False)
+        whole_FC11 = head_FCYX.mean(dim=(2, 3), keepdim=True)
+        views = (self.classify(x.permute(0, 2, 3, 1)).softmax(dim=-1) for x in (head_FCYX, around_FCYX, whole_FC11))
+        size = (-1, *head_FCYX.shape[2:], -1)
+        return torch.cat([view.expand(size) for view in views], dim=-1).permute(0, 3, 1, 2)
 
 
 class InvertedBottleneck(nn.Module):

@@ -63,11 +63,6 @@ def blank_pack() -> Pack:
     )
 
 
-def num_supervised(pack: Pack) -> int:
-    """Tokens that are trained on: labelled ones, but for the first of a sample, which nothing predicts."""
-    return int((next_token_targets(pack.labels, pack.lengths) != IGNORE).sum())
-
-
 def sample_of_supervised(pack: Pack) -> Tensor:
     """int64 [n]: which sample each supervised token belongs to, in the order of the losses."""
     samples = torch.arange(len(pack.lengths)).repeat_interleave(torch.tensor(pack.lengths))

@@ -7,6 +7,9 @@ from vl3.config import ProcessorConfig, configclass, decode, override, read_yaml
 from vl3.data import DataConfig
 from vl3.errors import UserError
 
+Weighting = Literal["tokens", "square_root"]
+"""What an answer of n tokens counts for in the loss: n, or the root of n."""
+
 
 @configclass
 class LoraConfig:
@@ -172,6 +175,9 @@ class TrainConfig:
     """Optimiser steps."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """`bf16`: products in bfloat16; trained weights and their optimiser stay in float32, frozen ones are bfloat16."""
+    weighting: Weighting = "tokens"
+    """`tokens`: each supervised token counts as much as any other, as in the paper. `square_root`: an answer of n
+    tokens counts as much as the root of n, so that long answers do not drown short ones (arXiv 2412.05271)."""
     checkpointing: bool = True
     """Recompute each block's activations in the backward pass: less memory, about a third more time."""
     seed: int = 0

@@ -31,7 +31,7 @@ def figures(objective: Objective, packs: Sequence[Pack], world: World, half: boo
         with torch.autocast(world.device.type, torch.bfloat16, enabled=half):
             terms: Terms = objective(to_device(pack, world.device))
         if objective.answers:
-            loss, count = float(terms.answers), float(len(terms.per_token))
+            loss, count = float(terms.per_token.sum()), float(len(terms.per_token))
         else:
             loss, count = float(terms.alignment), objective.align_weight(pack)
         sums += torch.tensor([loss, count, *_exact(pack, terms.likeliest.cpu()), *terms.named.tolist()])

@@ -16,17 +16,18 @@ from vl3.data import Pack
 from vl3.model import VideoLLaMA3, Visual
 from vl3.model.videollama3 import splice
 from vl3.train.align import Align, align_weight
+from vl3.train.config import Weighting
 from vl3.train.distributed import World
-from vl3.train.loss import IGNORE, cross_entropy, next_token_targets
+from vl3.train.loss import IGNORE, cross_entropy, next_token_targets, token_weights
 
 
 class Terms(NamedTuple):
     """The losses of one pack, as sums: float32 scalars, with gradients where there is something to learn."""
 
     answers: Tensor
-    """Of supervised tokens."""
+    """Of supervised tokens, weighted."""
     per_token: Tensor
-    """float32 [n]: the same one by one, n the supervised tokens in their order, without gradients."""
+    """float32 [n]: the same one by one and unweighted, n the supervised tokens in their order, without gradients."""
     likeliest: Tensor
     """bool [n]: whether the model would say the very token."""
     alignment: Tensor
@@ -38,8 +39,14 @@ class Terms(NamedTuple):
 class Objective(nn.Module):
     """pack -> (sum of the losses of its supervised tokens; these losses one by one)."""
 
-    def __init__(self, model: VideoLLaMA3, align: Align | None = None, always_look: bool = False) -> None:
-        """align: also the loss of visual tokens against words.
+    def __init__(
+        self,
+        model: VideoLLaMA3,
+        align: Align | None = None,
+        weighting: Weighting = "tokens",
+        always_look: bool = False,
+    ) -> None:
+        """align: also the loss of visual tokens against words; weighting: of answers.
 
         always_look: run the vision encoder also for packs without media, on a dummy patch whose weight is zero.
 
@@ -49,6 +56,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.align = align
+        self.weighting = weighting
         self.always_look = always_look
 
     def forward(self, pack: Pack) -> "Terms":
@@ -74,6 +82,10 @@ class Objective(nn.Module):
         """Whether the language model runs."""
         return self.align is None or self.align.config.answers
 
+    def answers_weight(self, pack: Pack) -> float:
+        """What the answers of a pack count for: its supervised tokens, all but the first of a sample, weighted."""
+        return float(token_weights(next_token_targets(pack.labels, pack.lengths), self.weighting).sum())
+
     def align_weight(self, pack: Pack) -> float:
         """What the alignment loss of a pack counts for."""
         return 0.0 if self.align is None else align_weight(pack, self.align.config)
@@ -84,7 +96,8 @@ class Objective(nn.Module):
         targets = next_token_targets(pack.labels, pack.lengths)
         supervised = targets != IGNORE
         head_VD = language.get_parameter("embed_tokens.weight" if language.lm_head is None else "lm_head.weight")
-        result: Any = cross_entropy(hidden_TD[supervised], head_VD, targets[supervised])
+        weights_n = token_weights(targets, self.weighting)
+        result: Any = cross_entropy(hidden_TD[supervised], head_VD, targets[supervised], weights_n=weights_n)
         return result
 
     def _embed(self, ids: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from vl3.heap import keep_freed_memory
 from vl3.processing import Processor
 from vl3.train import checkpoint
 from vl3.train.align import Align
-from vl3.train.batches import Batches, held_out_packs, num_supervised, sample_of_supervised, to_device
+from vl3.train.batches import Batches, held_out_packs, sample_of_supervised, to_device
 from vl3.train.checkpoint import Position
 from vl3.train.config import TrainConfig
 from vl3.train.distributed import World, gather_objects, join_world, leave_world, sum_over_ranks
@@ -68,7 +68,7 @@ class Run:
             if config.align is None
             else Align(config.align, start.tokenizer, start.model.language.embed_tokens.weight)
         )
-        objective = Objective(start.model, align, always_look=world.size > 1).to(world.device)
+        objective = Objective(start.model, align, config.weighting, always_look=world.size > 1).to(world.device)
         self.objective = shard(objective, world, self.half)
         self.optimizer = make_optimizer(self.parts, config.optim, [] if align is None else align.parameters())
         self.processor = Processor(self.start.processor, start.tokenizer, start.config)
@@ -119,7 +119,7 @@ class Run:
         for pack in packs:
             with torch.autocast(world.device.type, torch.bfloat16, enabled=self.half):
                 terms = self.objective(to_device(pack, world.device))
-            total = terms.answers / max(supervised, 1)
+            total = terms.answers / (supervised or 1)
             if config.align is not None and aligned:
                 total = total + terms.alignment * (config.align.weight / aligned)
             # sharded gradients are averaged over the ranks: times their number, it is the sum
@@ -133,8 +133,8 @@ class Run:
         return losses, norm
 
     def _counts(self, packs: list[Pack]) -> tuple[float, float]:
-        """What the two losses of a step are divided by, over all ranks: supervised tokens, weight of aligned ones."""
-        own = [sum(map(num_supervised, packs)), sum(map(self.objective.align_weight, packs))]
+        """What the two losses of a step are divided by, over all ranks: weights of supervised and of aligned tokens."""
+        own = [sum(map(self.objective.answers_weight, packs)), sum(map(self.objective.align_weight, packs))]
         supervised, aligned = sum_over_ranks(own, self.world)
         if self.objective.answers and supervised == 0:
             raise UserError(f"step {self.step + 1}: none of its samples has an answer to train on")

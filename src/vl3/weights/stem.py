@@ -23,6 +23,9 @@ IMAGE_MEAN, IMAGE_STD = 127 / 255, 128 / 255
 QUIET = 0.2
 """Size of a new part's weights, against torch's own, where it adds to what is there."""
 
+VIEW_SHARES = (0.2, 0.3, 0.5)
+"""What the class of a place, of those around it and of the whole frame count for at first."""
+
 _EPSILON = 1e-3  # of the published batch norms
 
 
@@ -98,7 +101,7 @@ def stem_encoder(
     assert encoder.stem is not None
     encoder.stem.trunk.load_state_dict(read_trunk(file, stem))
     with torch.no_grad():
-        encoder.stem.class_embedding.weight.copy_(codes.T)
+        encoder.stem.class_embedding.weight.copy_(torch.cat([share * codes.T for share in VIEW_SHARES], dim=1))
         encoder.stem.proj.weight.mul_(QUIET)
         for name, parameter in encoder.blocks.named_parameters():
             if name.endswith(("out_proj.weight", "fc2.weight")):
