@@ -24,10 +24,19 @@ def shapes(rng: random.Random, pool: Pool, split: Split) -> Sample:
         figures, text = group(rng, counted, number)
     scene = render(rng, pool, picture_size(rng), figures)
     asked = Asked(rng, scene, pool, split)
-    askers = [asking.colour, asking.shape, asking.exists, asking.exists_at, asking.position, asking.at, asking.relation]
+    askers: list[asking.Asker] = [
+        asking.colour,
+        asking.shape,
+        asking.exists,
+        asking.exists_at,
+        asking.position,
+        asking.at,
+        asking.relation,
+    ]
     askers += [asking.background, asking.size]
     if len(figures) <= 5:
-        askers += [asking.list_all, *asking.lengthy(asked, [caption])]
+        askers.append(asking.list_all)
+        askers += asking.lengthy(asked, [caption])
     questions = [count(asked, text), *ask_all(asked, askers, 6)]
     return Sample(questions=questions, images=[scene.image], regions=scene.regions)
 
