@@ -16,8 +16,8 @@ from vl3.cli.curate import command
 from vl3.config import decode
 from vl3.curate import curate, read_recipe
 from vl3.curate.config import plain_recipe
-from vl3.curate.folder import claimed
 from vl3.curate.named import stamp
+from vl3.curate.output import claimed
 from vl3.curate.record import finished_steps, parts_of
 from vl3.curate.rows import COLUMNS, apply, table_of
 from vl3.curate.step import Found

@@ -1,13 +1,18 @@
 """The chunked loss against torch's own cross-entropy, and its invariance to packing and splitting."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tests.tiny import tiny_model
+from tests.train.runs import materials, tiny_run
 from vl3.data import Pack
+from vl3.train.distributed import join_world
 from vl3.train.loss import IGNORE, cross_entropy, next_token_targets, token_weights
 from vl3.train.objective import Objective
+from vl3.train.trainer import Run
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -51,6 +56,27 @@ def test_an_answer_counts_as_the_root_of_its_tokens() -> None:
     assert sums == pytest.approx([n**0.5 for n in of_answers])
     assert token_weights(targets, "tokens").tolist() == [1.0] * 7
     assert token_weights(targets[:1], "square_root").shape == (0,)
+
+
+@pytest.mark.parametrize("weighting", ["tokens", "square_root"])
+def test_a_step_follows_the_weighting_of_its_recipe(tmp_path: Path, weighting: str) -> None:
+    materials(tmp_path)
+    run = Run(tiny_run(tmp_path, tmp_path / "run", weighting=weighting), join_world("cpu"))
+    [pack, *_] = run.batches.next_step()
+    terms = run.objective(pack)
+    answers: list[list[float]] = []  # runs of supervised tokens, found one by one
+    losses, before = iter(terms.per_token.tolist()), False
+    for target in next_token_targets(pack.labels, pack.lengths).tolist():
+        if target != IGNORE:
+            if not before:
+                answers.append([])
+            answers[-1].append(next(losses))
+        before = target != IGNORE
+    power = {"tokens": 0.0, "square_root": -0.5}[weighting]
+    assert float(terms.answers.detach()) == pytest.approx(
+        sum(len(one) ** power * sum(one) for one in answers), rel=1e-5
+    )
+    assert run.objective.answers_weight(pack) == pytest.approx(sum(len(one) ** power * len(one) for one in answers))
 
 
 def _text_pack(lengths: list[int], ids: torch.Tensor) -> Pack:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from vl3.config import configclass
-from vl3.curate.language import language_probability, words_of
+from vl3.curate.language import language_probability, split_words
 
 _REFUSALS = re.compile(
     r"""
@@ -55,7 +55,7 @@ def complaint(text: str, finish_reason: str, checks: CaptionChecks) -> str | Non
     """The first thing that is wrong with a caption: empty, refusal, cut off, too short, too long, repetition or
     language; None if nothing is."""
     text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    words = words_of(text)
+    words = split_words(text)
     if not words:
         return "empty"
     if checks.refusals and _REFUSALS.search(text):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vl3.curate.config import SourceConfig
+from vl3.curate.output import is_run
 from vl3.curate.raw import (
     MAX_TEXT_BYTES,
     USUAL,
@@ -62,11 +63,6 @@ def files_of(source: SourceConfig, output: Path) -> Files:
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         raise UserError(f"{path}: a source is a folder, or a {', '.join(SUFFIXES)} file")
     return Files(path.suffix.lower(), (path,), {})
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder is the output of a run."""
-    return (folder / "steps" / "00_source").is_dir()
 
 
 def _folder(path: Path, output: Path) -> Files:

@@ -26,9 +26,9 @@ import yaml
 from vl3 import __version__
 from vl3.curate import sources
 from vl3.curate.config import CurateConfig, plain_recipe
-from vl3.curate.folder import claimed
 from vl3.curate.media import PLACE
 from vl3.curate.named import stamp
+from vl3.curate.output import claimed
 from vl3.curate.record import Outcome, digest_of, finished, parts_of, read_record, write_record
 from vl3.curate.rows import COLUMNS, apply, arrow, counts, read_part, rows_of, seen, write_part
 from vl3.curate.runner import Job, refuse_missing_runner, run_parts

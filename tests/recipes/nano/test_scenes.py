@@ -180,6 +180,19 @@ def test_yes_and_no_and_counts_are_balanced(pool: Pool) -> None:
     assert all(0.12 < counts[NUMBERS[number]] / counts.total() < 0.28 for number in range(1, 6)), counts
 
 
+def test_long_answers_are_asked_for_in_some_pictures_of_training_and_in_all_held_out(pool: Pool) -> None:
+    """Of scenes with captions, the share in which one may be asked for."""
+    shares = {
+        split: sum(
+            any(q.kind == "caption" for q in RENDERERS["scenes"](random.Random(seed), pool, split).questions)
+            for seed in range(150)
+        )
+        / 150
+        for split in ("train", "held_out")
+    }
+    assert 0.1 < shares["train"] < 0.3 < 0.5 < shares["held_out"]
+
+
 def test_held_out_wordings_are_not_asked_in_training() -> None:
     names = words("a the other first second plural colour where box beside one two more most order nth aspect")
     fields = {name: name.upper() for name in names}

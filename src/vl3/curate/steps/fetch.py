@@ -177,19 +177,17 @@ def _rules(config: FetchConfig, host: Host, url: str) -> urllib.robotparser.Robo
     """
     with host.lock:
         if host.rules is None:
-            rules = urllib.robotparser.RobotFileParser()
+            host.rules = rules = urllib.robotparser.RobotFileParser()
             try:
                 found = fetch(f"{origin(url)}/robots.txt", config.limits)
                 data = found.path_or_bytes()
                 text = data if isinstance(data, bytes) else data.read_bytes()
                 rules.parse(text[: 500 << 10].decode("utf-8", "replace").splitlines())
-            except RefusedError as error:
-                rules.parse([])
-                host.rules = error if error.status >= 500 else rules
             except UserError as error:
-                host.rules = error
-            else:
-                host.rules = rules
+                if isinstance(error, RefusedError) and error.status < 500:
+                    rules.parse([])
+                else:
+                    host.rules = error
         return host.rules
 
 

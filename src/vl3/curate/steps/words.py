@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from vl3.config import Count, configclass
-from vl3.curate.language import language_probability, words_of
+from vl3.curate.language import language_probability, split_words
 from vl3.curate.step import Found, Rows, RowStep, plain
 
 BOILERPLATE = (
@@ -74,7 +74,7 @@ def fault(config: WordsConfig, text: str | None) -> str | None:
     """Why a text is no caption."""
     if not text or not text.strip():
         return "no text"
-    words = words_of(text)
+    words = split_words(text)
     if config.boilerplate and any(pattern.search(text) for pattern in _BOILERPLATE):
         return "boilerplate"
     if config.private and (any(pattern.search(text) for pattern in _PRIVATE) or any(map(_checks, _CARD.findall(text)))):

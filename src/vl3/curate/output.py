@@ -43,11 +43,16 @@ def claimed(output: Path, sources: Sequence[str], other_sources: bool = False) -
         yield
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is the output of a run."""
+    return (folder / MARK).exists()
+
+
 def _lock(output: Path) -> IO[str]:
     """The open lock of a folder that is empty or a run's."""
     output.mkdir(parents=True, exist_ok=True)
     others = sorted({path.name for path in output.iterdir()} - {LOCK, MARK, UNFINISHED})
-    if others and not (output / MARK).exists():
+    if others and not is_run(output):
         raise UserError(f"{output}: holds {others[0]} and no run, which would write over it; set another output=")
     lock = (output / LOCK).open("a")
     try:
