@@ -98,20 +98,22 @@ def test_mistakes_end_in_one_line_and_status_2(args: list[str], says: str, model
     assert len(ours) == 1 or "Usage:" in errors
 
 
-def test_threads_are_set_before_the_model_is_loaded() -> None:
+def test_threads_are_set_before_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     @model_options
     def verb(**_given: Any) -> None:
         click.echo(str(torch.get_num_threads()))
 
     before = torch.get_num_threads()
+    monkeypatch.setattr(os, "cpu_count", lambda: before + 1)
     try:
         assert CliRunner().invoke(verb, []).output == f"{before}\n"
         assert CliRunner().invoke(verb, ["--threads", str(before + 1)]).output == f"{before + 1}\n"
     finally:
         torch.set_num_threads(before)
-    refused = CliRunner().invoke(verb, ["--threads", "0"])
-    assert refused.exit_code == 2 and "--threads" in refused.output
+    for count in (0, before + 2):
+        refused = CliRunner().invoke(verb, ["--threads", str(count)])
+        assert refused.exit_code == 2 and "--threads" in refused.output
 
 
 def test_a_model_that_is_not_there() -> None:

@@ -356,6 +356,15 @@ def test_a_benchmark_of_the_command_line_is_not_in_the_set(tmp_path: Path, pool:
     assert "picture 1" in written and "picture 2" not in written
 
 
+def test_a_pool_of_which_nothing_is_left_is_no_success(tmp_path: Path, pool: Path) -> None:
+    config = recipe(tmp_path, pool, {"decode": None, "words": None, "export": None}, **PLAIN)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(plain_recipe(config), sort_keys=False))
+    done = CliRunner().invoke(command, [str(tmp_path / "recipe.yaml"), "--no-datasheet", "--json"])
+    assert [step["kept"] > 0 for step in json.loads(done.stdout)["steps"]] == [True, True, False, False]
+    assert isinstance(done.exception, UserError)
+    assert "after the step words (boilerplate 7, no text 2)" in str(done.exception)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "curate").glob("*.yaml")), ids=lambda path: path.stem)
 def test_recipes_are_valid(path: Path) -> None:
     config = read_recipe(path, ["sources.0.path=pool", "output=out"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vl3.errors import UserError
 from vl3.log import setup_logging
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ def command(
             progress.update(bar, description="datasheet", completed=0, total=None)
             page = write_datasheet(Path(config.output))
     _print(outcomes, page, as_json)
+    empty = next((outcome for outcome in outcomes if not outcome.kept), None)
+    if empty is not None:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in empty.reasons.items())
+        raise UserError(f"no row is left after the step {empty.name} ({reasons}): look at its settings, or at the pool")
 
 
 def _print(outcomes: list["Outcome"], page: Path | None, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """Options that several verbs share, and what they mean to the Python API."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ class Size(click.ParamType[int]):
 
 def _use_threads(_ctx: click.Context, _param: click.Parameter, count: int | None) -> None:
     if count is not None:
+        cores = os.cpu_count() or count
+        if count > cores:
+            raise click.BadParameter(f"{count} is more than the {cores} cores of this machine")
         import torch
 
         torch.set_num_threads(count)
