@@ -20,7 +20,7 @@ from vl3.curate.media import PLACE, picture_batches
 from vl3.curate.named import checkpoint, refuse_missing
 from vl3.curate.step import WORDS, Found, Place, Rows, RowStep, Type, refuse_column
 
-DEFAULT_LEAST = {"likelihood": 0.06, "similarity": 0.2}
+DEFAULT_LEAST = {"likelihood": 0.2, "similarity": 0.2}
 
 
 @configclass
@@ -34,7 +34,7 @@ class AgreementConfig:
     column: str = "text"
     """The text: the raw one, or a caption that a step wrote."""
     min_score: float | None = None
-    """Least score; None is 0.06 nats a token for likelihood, 0.2 for similarity, where
+    """Least score; None is 0.2 nats a token for likelihood, 0.2 for similarity, where
     models differ: SigLIP's cosines are lower than CLIP's."""
     prompt: str = "Describe the picture."
     """likelihood: what the text is the answer to."""
